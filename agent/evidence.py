@@ -1,0 +1,214 @@
+"""What was measured, made ready to be cited: [E] and [K] ids, and the numbers a language model may see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tools.errors import printable
+
+LINKED = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
+STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
+# From the closest relation to the farthest; of several candidates the closest is the answer.
+CLOSENESS = (
+    "identical",
+    "disguised_copy",
+    "derived",
+    "shared_part",
+    "common_origin",
+    "undecided",
+    "independent",
+)
+
+
+@dataclass(frozen=True)
+class Cited:
+    """One finding of one result under its [E] id."""
+
+    id: str
+    probe: str
+    finding: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the check could be made."""
+        return "abstained" not in self.finding
+
+
+def numbered(results: Sequence[Mapping[str, Any]]) -> list[Cited]:
+    """Every finding of the results under its id: within a result those the rule leaned on first."""
+    cited: list[Cited] = []
+    for result in results:
+        findings = result.get("findings") or {}
+        leaned = [probe for probe in result.get("because") or [] if probe in findings]
+        for probe in (*leaned, *(probe for probe in findings if probe not in leaned)):
+            cited.append(Cited(f"E{len(cited) + 1}", probe, findings[probe], result))
+    return cited
+
+
+def closest(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The result with the closest relation; None without results."""
+    return min(results, key=lambda result: CLOSENESS.index(result["answer"]), default=None)
+
+
+def layers(finding: Mapping[str, Any]) -> list[float]:
+    """The agreement of each layer that a finding tells apart; [] where it does not."""
+    where = finding.get("where")
+    rows = where if isinstance(where, list) else []
+    values = [row.get("statistic") for row in rows if isinstance(row, Mapping)]
+    return [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+
+
+def for_model(tool: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
+    """What a language model may see of a result: numbers, our own ids and words, counts. Nothing the suspect wrote."""
+    if tool == "compare":
+        return _comparison(artifact)
+    if tool == "describe":
+        numbers = ("parameters", "bytes", "hidden_size", "layers", "hidden_units", "vocabulary")
+        tensors = artifact.get("tensors")
+        return {key: _number(artifact.get(key)) for key in numbers} | {"tensors": _count(tensors)}
+    if tool == "stress":
+        rows = [row for row in artifact.get("rows") or [] if isinstance(row, Mapping)]
+        return {
+            "rows": [
+                {"perturbation": row.get("perturbation"), "amount": _number(row.get("amount")), "recognised": bool(row.get("recognised"))}
+                for row in rows
+            ]
+        }  # fmt: skip
+    return {"numbers": _leaves(artifact)}
+
+
+def _comparison(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "answer": result["answer"],
+        "strength": result["strength"],
+        "direction": result["direction"]["answer"],
+        "changes": [{"kind": change["kind"], "amount": _number(change["amount"])} for change in result["changes"]],
+        "components": [
+            {"id": f"part {number}", "answer": part["answer"], "share": part["share_of_parameters"]}
+            for number, part in enumerate(result["components"], 1)
+        ],
+        "power": _leaves(result["power"] or {}),
+        "evidence": [
+            {"id": cited.id, "check": cited.probe, "role": cited.finding["role"]}
+            | (
+                {
+                    "statistic": _number(cited.finding["statistic"]),
+                    "log10_pvalue": _number(cited.finding["log10_pvalue"]),
+                    "n": cited.finding["n"],
+                }
+                if cited.measured
+                else {"could_not_be_made": True}
+            )
+            for cited in numbered([result])
+        ],
+    }
+
+
+def passages_for_model(passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The passages of our own articles, under their [K] ids."""
+    return {
+        "passages": [
+            {"id": f"K{number}", "topic": passage["topic"], "title": passage["title"], "text": str(passage["text"])[:2000]}
+            for number, passage in enumerate(passages, 1)
+        ]
+    }  # fmt: skip
+
+
+def progress(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A step of a tool as plain JSON without the long tables of its finding."""
+    finding = record.get("finding")
+    small = (
+        {key: finding[key] for key in ("question", "role", "statistic", "unit", "log10_pvalue", "n", "abstained") if key in finding}
+        if isinstance(finding, Mapping)
+        else None
+    )  # fmt: skip
+    return {
+        "step": str(record.get("step", "")),
+        "status": str(record.get("status", "")),
+        "seconds": _number(record.get("seconds")),
+        "finding": small,
+    }
+
+
+def harmless(text: object, limit: int = 400) -> str:
+    """Foreign text as plain Markdown text: nothing in it is a tag, a link, an image, code or a table."""
+    return printable(text, limit).translate(_INERT)
+
+
+# Signs that Markdown or HTML would act on, and what stands for them.
+_INERT = str.maketrans({"`": "'", "<": "‹", ">": "›", "[": "(", "]": ")", "|": "¦", "*": "∗"})
+
+
+def model_name(name: object) -> str:
+    """A model's name as inline code: nothing in it can be read as Markdown."""
+    return "`" + printable(name, 120).replace("`", "'") + "`"
+
+
+def citations(
+    ids: Sequence[str], cited: Sequence[Cited], passages: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the ids in a reply point to, in the order of the evidence."""
+    found: list[dict[str, Any]] = []
+    for item in cited:
+        if item.id in ids:
+            found.append(
+                {
+                    "id": item.id,
+                    "kind": "evidence",
+                    "probe": item.probe,
+                    "question": item.finding.get("question", ""),
+                    "title": item.finding.get("question", ""),
+                    "statistic": item.finding.get("statistic"),
+                    "log10_pvalue": item.finding.get("log10_pvalue"),
+                    "a": item.result["a"]["name"],
+                    "b": item.result["b"]["name"],
+                    "sources": [],
+                }
+            )
+    for number, passage in enumerate(passages, 1):
+        if f"K{number}" in ids:
+            found.append(
+                {
+                    "id": f"K{number}",
+                    "kind": "passage",
+                    "topic": passage["topic"],
+                    "title": passage["title"],
+                    "sources": list(passage.get("sources") or []),
+                }
+            )
+    return found
+
+
+def _leaves(value: object, path: str = "") -> dict[str, float]:
+    """The numbers of a nested record under numbered paths, without any of its words; at most two hundred."""
+    return dict(list(_numbered_leaves(value))[:200])
+
+
+def _numbered_leaves(value: object) -> Iterator[tuple[str, float]]:
+    stack, count = [value], 0
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            stack.extend(reversed(list(item.values())))
+        elif isinstance(item, (list, tuple)):
+            stack.extend(reversed(item))
+        elif (number := _number(item)) is not None:
+            count += 1
+            yield f"n{count}", number
+
+
+def _number(value: object) -> float | int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, (list, tuple, Mapping)):
+        return len(value)
+    number = _number(value)
+    return None if number is None else int(number)

@@ -1,0 +1,73 @@
+"""What a conversation remembers: the models it named, what was measured, what was offered and asked. One value per thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What was said and measured before the present message; everything in it is plain JSON or a tuple of names."""
+
+    language: Literal["en", "zh"] | None = None
+    wish: Literal["en", "zh"] | None = None
+    models: tuple[str, ...] = ()
+    base: str | None = None
+    exhibit: str | None = None
+    named: tuple[str, ...] = ()
+    last_kind: str = ""
+    last_question: str = ""
+    last_about: str = ""
+    # What the last reply asked for: the kind of work that waits, for which models, and the choices given.
+    waiting: str = ""
+    awaiting: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    # What the last reply offered to run.
+    offer: str | None = None
+    offer_models: tuple[str, ...] = ()
+    # Results of comparisons, oldest first; those of the last question that compared are `latest`.
+    results: tuple[Mapping[str, Any], ...] = ()
+    latest: int = 0
+    described: tuple[Mapping[str, Any], ...] = ()
+    stressed: Mapping[str, Any] | None = None
+    behaved: Mapping[str, Any] | None = None
+    # The passages shown with the last comparison, and the topics of the last search of any kind.
+    passages: tuple[Mapping[str, Any], ...] = ()
+    topics: tuple[str, ...] = ()
+    trouble: Mapping[str, Any] | None = None
+
+    @property
+    def focus(self) -> tuple[Mapping[str, Any], ...]:
+        """The results that follow-up questions are about."""
+        return self.results[-self.latest :] if self.latest else ()
+
+    def holds(self, number: float) -> bool:
+        """Whether a number, up to rounding, is among what was last measured."""
+        return any(_same(number, held) for result in self.focus for held in numbers_in(result))
+
+
+def numbers_in(value: object) -> Iterator[float]:
+    """Every number in a JSON value."""
+    if isinstance(value, bool):
+        return
+    if isinstance(value, (int, float)):
+        if math.isfinite(value):
+            yield float(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from numbers_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from numbers_in(item)
+
+
+def _same(number: float, held: float) -> bool:
+    """Whether `number` is `held`, its size, or its share in percent, as a person would round it."""
+    return any(
+        abs(abs(number) - abs(scaled)) <= max(0.006 * abs(scaled), 1e-12)
+        or (abs(number) >= 1 and round(abs(scaled)) == abs(number))
+        for scaled in (held, 100 * held)
+    )

@@ -1,0 +1,174 @@
+"""Which models a text names: paths, hub ids, hub links, quoted names and the exhibits that are shipped; nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+# Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
+UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_LETTER = rf"(?:(?![{UNSPACED}]|==|=>|->|--)[\w.\-+@=~%#])"
+_PART = rf"(?:(?![{UNSPACED}]|==|=>|->)[\w.\-+@=~%#\\/])"
+_WEIGHT_FILE = r"(?:safetensors|gguf|ckpt|bin|pth|pt|th)"
+
+_HUB_LINK = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com|modelscope\.cn/models)"
+    r"/(?!datasets/|spaces/|docs/|blog/|papers/)([\w.\-]+/[\w.\-]+)(?:/(?:tree|blob|resolve|files|summary)(?:/[\w.\-/]*)?)?/?",
+    re.ASCII,
+)
+_LINK = re.compile(rf"https?://(?:(?![{UNSPACED}，。？！；、（）《》“”])[^\s<>\"'`|)\]}}])+")
+_QUOTED = re.compile(
+    r"`([^`\n]{1,400})`|“([^“”\n]{1,400})”|\"([^\"\n]{1,400})\"|「([^「」\n]{1,400})」|『([^『』\n]{1,400})』"
+    r"|《([^《》\n]{1,400})》|‘([^‘’\n]{1,400})’|(?<!\w)'([^'\n]{1,400})'(?!\w)"
+)
+_UNQUOTED = re.compile(
+    rf"(?<!\w)[A-Za-z]:[\\/]{_PART}+"  # C:\models\x
+    rf"|\\\\{_PART}+"
+    rf"|(?:(?<=[{UNSPACED}])|(?<![\w.\-~/\\]))(?:(?:~|\.{{1,2}})[\\/]{_PART}*|[\\/]{_PART}+)"  # /x, ./x, ../x, ~/x
+    rf"|{_LETTER}+(?:[\\/]{_LETTER}+)+/?"  # owner/name, folder/sub/model
+    rf"|{_LETTER}+\.{_WEIGHT_FILE}(?![\w])",
+    re.IGNORECASE,
+)
+_ROOTED = re.compile(r"^(?:[A-Za-z]:[\\/]|~?[\\/]|\.{1,2}[\\/]|\\\\)")
+_WEIGHTS_ENDING = re.compile(rf"\.{_WEIGHT_FILE}$", re.IGNORECASE)
+_SENTENCE_WORDS = re.compile(r"\b(?:is|are|was|were|a|an|the|of|or|it|not|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I)
+
+# Words that stand on both sides of a slash in ordinary writing.
+_SLASH_WORDS = frozenset(
+    "and or he she his her him they them it its yes no true false on off in out input output inputs outputs fine-tuning "
+    "finetuning fine-tune lora qlora pretraining pre-training training inference copy copied copying derived original "
+    "derivative independent stolen theft plagiarism plagiarised open closed source open-source open-weights closed-source "
+    "weights config tokenizer architecture cpu gpu tpu en zh english chinese km h s tok token tokens sec second day "
+    "n a w o i c p tcp ip read write start stop and/or client server teacher student school university company developer "
+    "author user model models data code prompt rag api app dev ops ci cd us eu uk china usa merge merging distillation "
+    "quantisation quantization pruning ab test testing left right up down top bottom before after old new either neither "
+    "who what when where why how good bad pros cons help chat instruct base".split()
+)
+_FAMILY = re.compile(
+    r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
+    re.IGNORECASE,
+)
+_VERSION = re.compile(r"^v?\d[\d.\-]*[a-z%]?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The exhibits that are shipped, {exhibit: {role: path}}, and whether a path exists on this computer."""
+
+    exhibits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    exists: Callable[[str], bool] = lambda name: False
+
+    def of(self, path: str) -> str | None:
+        """The exhibit that a path belongs to."""
+        for exhibit, models in self.exhibits.items():
+            if any(path == model for model in models.values()):
+                return exhibit
+        return None
+
+    def siblings(self, path: str) -> tuple[str, ...]:
+        """The other models of the exhibit that a path belongs to."""
+        exhibit = self.of(path)
+        return () if exhibit is None else tuple(m for m in self.exhibits[exhibit].values() if m != path)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model name and the place in the text where it stands."""
+
+    name: str
+    start: int
+    end: int
+
+
+def visible(text: str) -> str:
+    """The text without what hides, moves or reorders it: control, zero-width, bidirectional, tag and private characters."""
+    kept = []
+    for character in text:
+        if character in "\n\t\r":
+            kept.append("\n" if character == "\n" else " ")
+            continue
+        category = unicodedata.category(character)
+        if category in ("Cc", "Cf", "Cs", "Co", "Cn") or "\ufe00" <= character <= "\ufe0f":
+            continue
+        kept.append(character)
+    return "".join(kept)
+
+
+def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
+    """Every model the text names, in order of appearance; a name said twice is found twice. `text` is already visible()."""
+    shelf = shelf or Shelf()
+    found: list[Named] = []
+
+    def add(name: str, start: int, end: int) -> None:
+        if name and not any(start < other.end and other.start < end for other in found):
+            found.append(Named(name, start, end))
+
+    for match in _HUB_LINK.finditer(text):
+        add(match[1].rstrip("."), match.start(), match.end())
+    for match in _LINK.finditer(text):
+        add(match[0].rstrip(".,;:!?"), match.start(), match.start() + len(match[0].rstrip(".,;:!?")))
+    for match in _QUOTED.finditer(text):
+        inside = next(group for group in match.groups() if group is not None).strip()
+        if not any(n.start >= match.start() and n.end <= match.end() for n in found) and _quoted_name(inside, shelf):
+            add(inside.rstrip("/") or inside, match.start(), match.end())
+    for match in _UNQUOTED.finditer(text):
+        name = match[0]
+        tail = re.match(rf"[{UNSPACED}\w.\-\\/]+", text[match.end() :])
+        if tail is not None:
+            name += _existing_tail(name, tail[0], shelf)
+        name = _trimmed(name)
+        if _plausible(name, shelf):
+            add(name.rstrip("/") or name, match.start(), match.start() + len(name))
+    # A folder of this computer named without a slash, if its form is no ordinary word.
+    for match in re.finditer(rf"{_LETTER}+", text):
+        name = _trimmed(match[0])
+        if re.search(r"[_\-.\d]", name) and re.search(r"[^\W\d_]", name) and shelf.exists(name):
+            add(name, match.start(), match.start() + len(name))
+    return sorted(found, key=lambda named: named.start)
+
+
+def _trimmed(name: str) -> str:
+    name = re.sub(r"['’]s$", "", name)
+    return name.rstrip(".,;:!?~%=-") if not name.endswith("..") else name
+
+
+def _quoted_name(inside: str, shelf: Shelf) -> bool:
+    if _WEIGHTS_ENDING.search(inside) or (_ROOTED.match(inside) and len(inside) > 1):
+        return True
+    if shelf.exists(inside):
+        return True
+    if "/" not in inside and "\\" not in inside:
+        return False
+    if re.search(r"\s", inside):
+        return not _SENTENCE_WORDS.search(inside) and not inside.startswith("<")
+    return _plausible(inside, shelf)
+
+
+def _plausible(name: str, shelf: Shelf) -> bool:
+    """Whether what looks like a path is a name rather than 'and/or', '24/7' or 'GPT-4/Claude'."""
+    if len(name) < 2 or "//" in name.lstrip("\\/") or name.lower() in ("/help", "/start", "/s", "/帮助"):
+        return False
+    if _ROOTED.match(name):
+        return bool(re.search(r"[^\W_]", name)) or name in ("..", "../..")
+    if "/" not in name and "\\" not in name:
+        return bool(_WEIGHTS_ENDING.search(name)) and len(name) > 4
+    if shelf.exists(name):
+        return True
+    parts = [part for part in re.split(r"[\\/]", name) if part]
+    if len(parts) < 2 or not all(re.search(r"[^\W_]", part) for part in parts):
+        return False
+    if all(_VERSION.match(part) for part in parts) or all(part.lower() in _SLASH_WORDS for part in parts):
+        return False
+    if all(_FAMILY.match(part) for part in parts):
+        return False
+    return name not in ("A/B", "a/B")
+
+
+def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:
+    """The longest beginning of `tail` with which `name` exists: folders may have Chinese names."""
+    for length in range(len(tail), 0, -1):
+        if shelf.exists(name + tail[:length]):
+            return tail[:length]
+    return ""

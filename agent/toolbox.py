@@ -1,0 +1,241 @@
+"""Audit and library as LangChain tools: numbers and our own words for the model, plain JSON for the page."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from langchain.tools import ToolRuntime
+from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.config import get_stream_writer
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent import evidence, settings
+from agent.phrases import say
+
+log = logging.getLogger(__name__)
+
+MEASURING = frozenset({"compare", "describe", "stress", "behave"})
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What holds for one question: the reader's language, and whether Stop was pressed."""
+
+    language: Literal["en", "zh"] = "en"
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+
+ModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=400, description="A model name exactly as the user wrote it: a path or a hub id."),
+]
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class CompareArguments(_Arguments):
+    """Two models, and their common base where the user named one."""
+
+    a: ModelName
+    b: ModelName
+    base: ModelName | None = None
+
+
+class OneModel(_Arguments):
+    """One model."""
+
+    name: ModelName
+
+
+class TwoModels(_Arguments):
+    """Two models."""
+
+    a: ModelName
+    b: ModelName
+
+
+class Question(_Arguments):
+    """What to look up."""
+
+    question: Annotated[str, Field(min_length=1, max_length=400, description="The question in the user's words.")]
+    language: Annotated[Literal["en", "zh"], Field(description="Language of the passages.")]
+    topics: Annotated[
+        list[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]],
+        Field(max_length=4, description="Articles known by name, best first; they come before what is found."),
+    ] = []
+    limit: Annotated[int, Field(ge=1, le=5)] = 3
+
+
+class Toolbox:
+    """The five tools. Each function can be given, so that tests need neither weights nor articles."""
+
+    def __init__(
+        self,
+        *,
+        compare: Callable[..., dict[str, Any]] | None = None,
+        describe: Callable[..., dict[str, Any]] | None = None,
+        stress: Callable[..., dict[str, Any]] | None = None,
+        behave: Callable[..., dict[str, Any]] | None = None,
+        search: Callable[..., list[Any]] | None = None,
+        article: Callable[[str, str], Any] | None = None,
+        allowed: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._compare = compare or _late("tools.audit", "compare")
+        self._describe = describe or _late("tools.audit", "describe")
+        self._stress = stress or _late("tools.audit", "stress")
+        self._behave = behave or _late("tools.audit", "behave")
+        self._search = search or _late("knowledge.library", "search")
+        # Without real articles there are none to open by name.
+        self._article = article or (_late("knowledge.library", "article") if search is None else _no_article)
+        self._allowed = allowed or settings.allowed
+
+    def tools(self) -> list[BaseTool]:
+        """The tools as LangChain wants them; their artifacts are plain JSON."""
+        return [
+            self._tool("compare", self.compare, CompareArguments, "Measure whether model a was made from model b."),
+            self._tool("describe", self.describe, OneModel, "Read what one model consists of."),
+            self._tool("stress", self.stress, OneModel, "Change one model in many ways; see which are seen through."),
+            self._tool("behave", self.behave, TwoModels, "Run two language models on the same prompts."),
+            self._tool("search_articles", self.search_articles, Question, "Look up what has been written: words, cases, rules, lessons."),
+        ]  # fmt: skip
+
+    @staticmethod
+    def _tool(name: str, function: Callable[..., Any], arguments: type[BaseModel], about: str) -> BaseTool:
+        return StructuredTool.from_function(
+            func=function,
+            name=name,
+            description=about,
+            args_schema=arguments,
+            response_format="content_and_artifact",
+        )
+
+    def compare(
+        self, a: str, b: str, runtime: ToolRuntime[Turn, Any], base: str | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Measure two models."""
+        names = (a, b) if base is None else (a, b, base)
+        return self._measure("compare", names, runtime, lambda **how: self._compare(a, b, base, **how))
+
+    def describe(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
+        """Read one model."""
+
+        def work(*, stop: Callable[[], bool], on_finding: object) -> dict[str, Any]:
+            return self._describe(name, stop=stop)
+
+        return self._measure("describe", (name,), runtime, work)
+
+    def stress(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
+        """Change one model in many ways."""
+        return self._measure("stress", (name,), runtime, lambda **how: self._stress(name, **how))
+
+    def behave(self, a: str, b: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
+        """Run two models, and beside shipped ones a shipped stranger."""
+        control = settings.control_for(a, b)
+        return self._measure("behave", (a, b), runtime, lambda **how: self._behave(a, b, control, **how))
+
+    def search_articles(
+        self,
+        question: str,
+        language: Literal["en", "zh"],
+        runtime: ToolRuntime[Turn, Any],
+        topics: list[str] | None = None,
+        limit: int = 3,
+    ) -> tuple[str, dict[str, Any]]:
+        """Look up the articles."""
+        turn = runtime.context or Turn()
+        try:
+            passages = self._passages(question, language, topics or [], limit)
+        except Exception:
+            log.exception("search_articles failed")
+            return _refusal({"kind": "broken", "message": say(turn.language, "broken"), "remedy": ""})
+        artifact = {"question": question, "language": language, "passages": passages}
+        return json.dumps(evidence.passages_for_model(passages), ensure_ascii=False), artifact
+
+    def _passages(self, question: str, language: str, topics: list[str], limit: int) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for topic in topics:
+            try:
+                article = self._article(topic, language)
+            except KeyError:
+                continue
+            found[topic] = {
+                "topic": topic,
+                "title": article.title,
+                "language": language,
+                "text": article.paragraphs[0] if article.paragraphs else "",
+                "sources": list(article.sources),
+                "relevance": 1.0,
+            }
+        if len(found) < limit and not (topics and found):
+            for passage in self._search(question, language, limit):
+                record = passage if isinstance(passage, dict) else passage.as_dict()
+                found.setdefault(str(record["topic"]), dict(record))
+        for topic, record in found.items():
+            record |= self._rest(topic, language)
+        return list(found.values())[:limit]
+
+    def _rest(self, topic: str, language: str) -> dict[str, Any]:
+        """What the article says besides the passage: its whole body, and what it says its answer does not mean."""
+        try:
+            article = self._article(topic, language)
+        except KeyError:
+            return {}
+        caveats = [article.paragraphs[number] for number in sorted(article.caveats)]
+        return {"caveat": caveats[0] if caveats else "", "body": str(article.body)[:6000]}
+
+    def _measure(
+        self, tool: str, names: tuple[str, ...], runtime: ToolRuntime[Turn, Any], work: Callable[..., dict[str, Any]]
+    ) -> tuple[str, dict[str, Any]]:
+        """Run one measurement; whatever happens comes back as a result or as a sentence in the reader's language."""
+        from tools.errors import Cancelled, UserError
+
+        turn = runtime.context or Turn()
+        started = time.monotonic()
+        writer = get_stream_writer()
+
+        def on_finding(record: Mapping[str, Any]) -> None:
+            writer({"tool": tool, "call": runtime.tool_call_id, "record": evidence.progress(record)})
+
+        try:
+            for name in names:
+                if not self._allowed(name):
+                    raise UserError("not_allowed", name=name)
+            if turn.stop():
+                raise Cancelled
+            artifact = work(stop=turn.stop, on_finding=on_finding)
+            if turn.stop():
+                raise Cancelled
+        except Cancelled:
+            return json.dumps({"stopped": True}), {"stopped": True}
+        except UserError as error:
+            return _refusal(error.as_dict(turn.language) | {"names": list(names)})
+        except Exception:
+            log.exception("%s failed after %.1f s", tool, time.monotonic() - started)
+            return _refusal({"kind": "broken", "message": say(turn.language, "broken"), "remedy": ""})
+        return json.dumps(evidence.for_model(tool, artifact)), artifact
+
+
+def _refusal(error: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    # The sentence may quote a file of the suspect, so the model is told only the kind.
+    return json.dumps({"error": error["kind"]}), {"error": error}
+
+
+def _late(module: str, name: str) -> Callable[..., Any]:
+    """A function that is imported when it is first called: torch and Chroma take seconds."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments, **options)
+
+    return call
+
+
+def _no_article(topic: str, language: str) -> Any:
+    raise KeyError(topic)

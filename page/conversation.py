@@ -1,0 +1,268 @@
+"""A conversation as it is shown: the agent's steps as chat messages, in the reader's language."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import gradio as gr
+
+from page import card, markup, numbers, plots
+from page.words import Language, say
+
+if TYPE_CHECKING:
+    from agent.steps import Step
+
+Status = Literal["pending", "done", "stopped", "failed"]
+
+
+@dataclass
+class Question:
+    """What the person wrote."""
+
+    text: str
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        return [gr.ChatMessage(role="user", content=markup.block("said", [markup.lines(self.text)]))]
+
+
+@dataclass
+class Work:
+    """One tool at work: one line per check and how long it took. `key` names a title of the page's own."""
+
+    title: str = ""
+    key: str = ""
+    status: Status = "pending"
+    lines: list[tuple[str, str, float | None]] = field(default_factory=list)
+    seconds: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def end(self, status: Status, seconds: float | None = None) -> None:
+        self.status = status
+        self.seconds = time.monotonic() - self.began if seconds is None else seconds
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        pending = self.status == "pending"
+        title = markup.plain(say(language, self.key) if self.key else self.title, 200)
+        if self.status in ("stopped", "failed"):
+            title += f" – {say(language, f'step_{self.status}')}"
+        metadata: dict[str, Any] = {"title": title, "status": "pending" if pending else "done"}
+        if pending:
+            metadata["log"] = f"{time.monotonic() - self.began:.0f} s"
+        elif self.seconds is not None:
+            metadata["duration"] = round(self.seconds, 2)
+        rows = "".join(
+            f"<li>{markup.plain(name, 300)}"
+            + (f": {markup.plain(text, 400)}" if text else "")
+            + (f' <span class="quiet">{numbers.seconds(seconds)}</span>' if seconds is not None else "")
+            + "</li>"
+            for name, text, seconds in self.lines
+        )
+        content = markup.block("steps", [f"<ul>{rows}</ul>"]) if rows else ""
+        return [gr.ChatMessage(role="assistant", content=content, metadata=metadata)]  # type: ignore[arg-type]
+
+
+@dataclass
+class Comparison:
+    """The result of a comparison: its card, then its plot with the sentence that holds the same numbers."""
+
+    result: Mapping[str, Any]
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        from tools.report import summary
+
+        messages = [_said(card.verdict(self.result, summary(dict(self.result), language), language))]
+        figure = plots.agreement(self.result, language)
+        if figure is not None:
+            messages.append(_said([plots.agreement_words(self.result, language), _plot(figure)]))
+        return messages
+
+
+@dataclass
+class Behaviour:
+    """How alike two models answer: the card, then the plot over noise with its sentence."""
+
+    result: Mapping[str, Any]
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        words, figure = plots.behaviour_words(self.result, language), plots.behaviour(self.result, language)
+        return [_said(card.behaviour(self.result, language)), _said([words, _plot(figure)])]
+
+
+@dataclass
+class Measurement:
+    """The result of another tool, as a card: which disguises are seen through, or what a model is."""
+
+    result: Mapping[str, Any]
+    draw: Callable[[Mapping[str, Any], Language], str]
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        return [_said(self.draw(self.result, language))]
+
+
+@dataclass
+class Reply:
+    """What the agent says, checked, with its sources and the questions it offers next."""
+
+    text: str
+    sources: list[tuple[str, str, list[str]]]
+    options: list[str]
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        parts = [markup.reply(self.text)]
+        if self.sources:
+            rows = "".join(f"<li>{_source(*source)}</li>" for source in self.sources)
+            parts.append(
+                f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>'
+            )
+        options = [{"value": option, "label": markup.printable(option, 120)} for option in self.options]
+        content = markup.block("reply", parts)
+        return [gr.ChatMessage(role="assistant", content=content, options=options)]  # type: ignore[arg-type]
+
+
+@dataclass
+class Notice:
+    """A sentence of the page's own, such as that a check was stopped."""
+
+    key: str
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        return [_said(markup.block("notice", [f"<p>{say(language, self.key, **self.facts)}</p>"]))]
+
+
+Entry = Question | Work | Comparison | Behaviour | Measurement | Reply | Notice
+
+
+class Conversation:
+    """Everything said in one visit, oldest first."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._shown: dict[tuple[int, Language], list[gr.ChatMessage]] = {}
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def ask(self, text: str) -> None:
+        """Show a question and, at once, that it is being read."""
+        self.add(Question(text))
+        self.add(Work(key="thinking"))
+
+    def wait(self) -> None:
+        """Show that the question waits for the end of a stopped one."""
+        for entry in self.entries:
+            if isinstance(entry, Work) and entry.key:
+                entry.key = "waiting"
+
+    def take(self, step: Step) -> Mapping[str, Any] | None:
+        """Show one step of the agent; returns the result of a comparison when the step brought one."""
+        if step.kind == "started":
+            self._drop_thinking()
+            self.add(Work(title=step.title))
+        elif step.kind == "progress":
+            work = self._pending()
+            if work is not None:
+                work.lines.append((step.title, step.text, step.seconds))
+        elif step.kind == "finished":
+            work = self._pending()
+            if work is not None:
+                work.title = step.title or work.title
+                work.end(_outcome(step.artifact), step.seconds)
+            return self._measured(step.artifact)
+        elif step.kind == "reply":
+            self.settle("done")
+            artifact = step.artifact or {}
+            options = [str(option) for option in artifact.get("options") or []]
+            self.add(Reply(step.text, _sources(artifact), options))
+        elif step.kind == "stopped":
+            self.settle("stopped")
+            self.add(Notice("stopped"))
+        elif step.kind == "error":
+            self.settle("failed")
+            self.add(Reply(step.text, [], []) if step.text else Notice("failed"))
+        return None
+
+    def settle(self, status: Status) -> None:
+        """End every step that is still shown as running."""
+        self._drop_thinking()
+        for entry in self.entries:
+            if isinstance(entry, Work) and entry.status == "pending":
+                entry.end(status)
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        """The messages of the chat. What cannot change any more is built once per language."""
+        messages: list[gr.ChatMessage] = []
+        last = self.entries[-1] if self.entries else None
+        for entry in self.entries:
+            if isinstance(entry, Work) and entry.status == "pending":
+                messages += entry.shown(language)
+                continue
+            key = (id(entry), language)
+            if key not in self._shown:
+                self._shown[key] = entry.shown(language)
+            for message in self._shown[key]:
+                # Only the newest reply offers its next questions; older ones have been passed by.
+                offers = message.options if entry is last else []
+                messages.append(
+                    gr.ChatMessage(
+                        role=message.role, content=message.content, metadata=message.metadata, options=offers
+                    )
+                )
+        return messages
+
+    def _measured(self, artifact: object) -> Mapping[str, Any] | None:
+        if not isinstance(artifact, Mapping):
+            return None
+        if {"answer", "findings"} <= artifact.keys():
+            self.add(Comparison(artifact))
+            return artifact
+        if {"name", "rows"} <= artifact.keys():
+            self.add(Measurement(artifact, card.stress))
+        elif {"pair", "control", "noise_levels"} <= artifact.keys():
+            self.add(Behaviour(artifact))
+        elif {"name", "tensors", "dtypes"} <= artifact.keys():
+            self.add(Measurement(artifact, card.description))
+        return None
+
+    def _pending(self) -> Work | None:
+        for entry in reversed(self.entries):
+            if isinstance(entry, Work) and entry.status == "pending":
+                return entry
+        return None
+
+    def _drop_thinking(self) -> None:
+        self.entries = [entry for entry in self.entries if not (isinstance(entry, Work) and entry.key)]
+
+
+def _outcome(artifact: object) -> Status:
+    if not isinstance(artifact, Mapping) or "error" in artifact:
+        return "failed"
+    return "stopped" if artifact.get("stopped") is True else "done"
+
+
+def _said(content: Any) -> gr.ChatMessage:
+    return gr.ChatMessage(role="assistant", content=content)
+
+
+def _plot(figure: Any) -> gr.Plot:
+    return gr.Plot(figure, show_label=False, container=False)
+
+
+def _sources(artifact: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """(mark, title, addresses) of what the reply cites."""
+    sources = []
+    for citation in artifact.get("citations") or []:
+        mark = str(citation.get("id", ""))
+        title = str(citation.get("title") or citation.get("question") or citation.get("text") or "")
+        addresses = [str(url) for url in citation.get("sources") or []]
+        sources.append((mark, title, addresses))
+    return sources
+
+
+def _source(mark: str, title: str, addresses: list[str]) -> str:
+    links = [link for link in map(markup.address, addresses) if link]
+    shown = f'<span class="mark">{markup.plain(mark, 8)}</span> {markup.plain(title, 200)}'
+    return shown + (f" – {' · '.join(links)}" if links else "")

@@ -1,0 +1,86 @@
+"""Foreign text made harmless: names, paths and replies become HTML that holds no markup of theirs."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from markdown_it import MarkdownIt
+
+# Characters that Markdown, LaTeX or a URL could give a meaning to. As numeric entities they are only letters.
+INERT = str.maketrans({sign: f"&#{ord(sign)};" for sign in "!$()*:@[\\]_`{|}~"})
+
+# Reference marks of the agent's replies: [E1] is a finding, [K2] a passage.
+MARK = re.compile(r"\[([EK]\d{1,3})\]")
+
+# Links and images stay text: the only addresses shown are those of our own articles, in the list of sources.
+REPLY = (
+    MarkdownIt("commonmark", {"html": False, "breaks": True})
+    .enable("table")
+    .disable(["image", "link", "autolink", "html_block", "html_inline", "entity", "reference"])
+)
+
+
+def printable(text: object, limit: int = 400) -> str:
+    """`text` on one line without control, bidi or zero-width characters, shortened to `limit`."""
+    spaced = "".join(" " if sign.isspace() else sign for sign in str(text))
+    shown = "".join(sign for sign in spaced if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co"))
+    shown = re.sub(" {2,}", " ", shown).strip()
+    if len(shown) > limit:
+        half = (limit - 1) // 2
+        shown = f"{shown[:half]}…{shown[-half:]}"
+    return shown
+
+
+def plain(text: object, limit: int = 400) -> str:
+    """`text` as HTML that reads as typed: no tag, entity, Markdown, formula or address of its own is left."""
+    return html.escape(printable(text, limit), quote=True).translate(INERT)
+
+
+def lines(text: str, limit: int = 4000) -> str:
+    """Like `plain`, but keeps the line breaks of what a person typed."""
+    return "<br>".join(plain(line, limit) for line in text[:limit].splitlines())
+
+
+def one_line(markup: str) -> str:
+    """HTML without line ends: a blank line inside would hand the rest of a block back to Markdown."""
+    pieces = re.split(r"(<pre>.*?</pre>)", markup, flags=re.DOTALL)
+    return "".join(
+        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ")
+        for piece in pieces
+    )
+
+
+def reply(text: str) -> str:
+    """A reply in Markdown as HTML of ours: headings, lists, tables, emphasis, code; no links or images."""
+    clean = "\n".join(
+        "".join(sign for sign in line if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co"))
+        for line in text.splitlines()
+    )
+    body = one_line(REPLY.render(clean))
+    # Between tags: signs that are left are text, and stay text when the chat reads them as Markdown again.
+    parts = re.split(r"(<[^>]+>)", body)
+    for place, part in enumerate(parts):
+        if not part.startswith("<"):
+            marked = MARK.split(part)
+            parts[place] = "".join(
+                f'<span class="mark">{piece}</span>' if number % 2 else piece.translate(INERT)
+                for number, piece in enumerate(marked)
+            )
+    return "".join(parts)
+
+
+def address(url: str) -> str | None:
+    """`url` as a link of ours, or None when it is no plain web address."""
+    if not re.fullmatch(r"https?://[\w.-]+(?::\d+)?(?:/[^\s<>\"'`\\]*)?", url) or len(url) > 400:
+        return None
+    host = url.split("/", 3)[2]
+    safe = html.escape(url, quote=True)
+    return f'<a href="{safe}" target="_blank" rel="noopener noreferrer nofollow">{plain(host, 80)}</a>'
+
+
+def block(name: str, parts: Iterable[str]) -> str:
+    """A div of class `name` on one line, as the chat keeps it whole."""
+    return one_line(f'<div class="{name}">{"".join(parts)}</div>')

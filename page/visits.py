@@ -1,0 +1,293 @@
+"""The people on the page: what each has asked and what runs for them, and nothing of it for anybody else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from page.conversation import Conversation, Notice
+from page.words import Language
+
+if TYPE_CHECKING:
+    from agent.steps import Step
+
+log = logging.getLogger(__name__)
+
+# A message longer than this is no question about two models; the browser's own limit can be passed by.
+LONGEST_MESSAGE = 2000
+
+# How long a stopped agent may take to say so itself before the page says it.
+GRACE_SECONDS = 0.4
+
+# The running seconds beside a step are refreshed this often, and Stop is seen at least this often.
+TICK_SECONDS = 0.1
+CLOCK_SECONDS = 1.0
+
+# Tabs that vanish without a word are forgotten, oldest first, beyond this number.
+MOST_VISITS = 300
+
+
+class Assistant(Protocol):
+    """What the page needs of agent.assistant.Assistant."""
+
+    def converse(
+        self, message: str, *, thread: str, language: str | None = None, stop: Any = None
+    ) -> Iterator[Step]: ...
+
+    def forget(self, thread: str) -> None: ...
+
+
+class Visit:
+    """One open tab: its conversation, its newest result, and the question being answered in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.language: Language = "en"
+        self.conversation = Conversation()
+        self.result: Mapping[str, Any] | None = None
+        self.question: str | None = None
+        self.answering = False
+        self.stop = threading.Event()
+        self.worker: threading.Thread | None = None
+        self.talks = 0
+        self.seen = time.monotonic()
+        self.folder: Path | None = None
+
+    @property
+    def thread(self) -> str:
+        """The agent's name for this conversation; a new conversation gets a new one."""
+        return f"{self.name}:{self.talks}"
+
+    @property
+    def busy(self) -> bool:
+        return self.question is not None or self.answering
+
+
+class Visits:
+    """All open tabs by their session hash."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self.assistant = assistant
+        self._visits: dict[str, Visit] = {}
+        self._lock = threading.Lock()
+
+    def of(self, session: str | None) -> Visit:
+        """The visit of a tab, made on first sight."""
+        name = session or "nobody"
+        with self._lock:
+            visit = self._visits.get(name) or self._visits.setdefault(name, Visit(name))
+            visit.seen = time.monotonic()
+            idle = sorted(
+                (v for v in self._visits.values() if not v.busy and v is not visit), key=lambda v: v.seen
+            )
+            gone = idle[: max(0, len(self._visits) - MOST_VISITS)]
+            for old in gone:
+                del self._visits[old.name]
+        for old in gone:
+            self._forget(old)
+        return visit
+
+    def ask(self, visit: Visit, message: str) -> bool:
+        """Note a question and show it; False when there is nothing to answer."""
+        text = message.strip()
+        if not text or visit.busy:
+            return False
+        if len(text) > LONGEST_MESSAGE:
+            visit.conversation.add(Notice("too_long", {"length": len(text), "limit": LONGEST_MESSAGE}))
+            return False
+        visit.stop = threading.Event()
+        visit.question = text
+        visit.conversation.ask(text)
+        return True
+
+    def answer(self, visit: Visit) -> Iterator[bool]:
+        """Answer the noted question; yields after every visible change, True when the result is new.
+
+        The agent runs in a thread of its own, so that Stop is seen while a tool is deep in its work.
+        """
+        message, visit.question = visit.question, None
+        if message is None:
+            return
+        visit.answering = True
+        stop = visit.stop
+        try:
+            yield from self._wait_for_last(visit)
+            if stop.is_set():
+                self._show_stopped(visit)
+                yield False
+                return
+            steps: queue.SimpleQueue[Step | Exception | None] = queue.SimpleQueue()
+            visit.worker = threading.Thread(
+                target=self._work, args=(message, visit.thread, visit.language, stop, steps), daemon=True
+            )
+            visit.worker.start()
+            yield from self._follow(visit, stop, steps)
+        finally:
+            # Also reached when the tab is closed in the middle: the tools then end themselves.
+            stop.set()
+            visit.answering = False
+
+    def end(self, visit: Visit) -> bool:
+        """Stop what runs. True when it had not begun yet, so that nobody else will say it was stopped."""
+        visit.stop.set()
+        if visit.question is None:
+            return False
+        visit.question = None
+        self._show_stopped(visit)
+        return True
+
+    def renew(self, visit: Visit) -> None:
+        """A new conversation: nothing of the last one stays, here or with the agent."""
+        visit.stop.set()
+        self._forget(visit)
+        visit.talks += 1
+        visit.question = None
+        visit.conversation = Conversation()
+        visit.result = None
+
+    def leave(self, session: str | None) -> None:
+        """Forget a closed tab."""
+        with self._lock:
+            visit = self._visits.pop(session or "nobody", None)
+        if visit is not None:
+            visit.stop.set()
+            self._forget(visit)
+
+    def downloads(self, visit: Visit) -> tuple[str, str] | None:
+        """Paths of report.md and report.json of the newest result, in the reader's language."""
+        if visit.result is None:
+            return None
+        from tools.report import markdown
+
+        if visit.folder is None:
+            visit.folder = Path(tempfile.mkdtemp(prefix="whose-weights-"))
+        report, data = visit.folder / "report.md", visit.folder / "report.json"
+        report.write_text(markdown(dict(visit.result), visit.language), encoding="utf-8")
+        data.write_text(json.dumps(visit.result, ensure_ascii=False, indent=1), encoding="utf-8")
+        return str(report), str(data)
+
+    def _work(
+        self,
+        message: str,
+        thread: str,
+        language: Language,
+        stop: threading.Event,
+        steps: queue.SimpleQueue[Step | Exception | None],
+    ) -> None:
+        try:
+            for step in self.assistant.converse(message, thread=thread, language=language, stop=stop.is_set):
+                steps.put(step)
+        except Exception as error:
+            log.exception("the agent broke")
+            steps.put(error)
+        steps.put(None)
+
+    def _follow(
+        self, visit: Visit, stop: threading.Event, steps: queue.SimpleQueue[Step | Exception | None]
+    ) -> Iterator[bool]:
+        conversation = visit.conversation
+        stopped_at: float | None = None
+        shown_at = time.monotonic()
+        spoken = False
+        while True:
+            try:
+                step = steps.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                now = time.monotonic()
+                if stop.is_set():
+                    stopped_at = stopped_at or now
+                    if now - stopped_at > GRACE_SECONDS:
+                        self._show_stopped(visit, conversation)
+                        yield False
+                        return
+                elif now - shown_at >= CLOCK_SECONDS:
+                    shown_at = now
+                    yield False
+                continue
+            if visit.conversation is not conversation:
+                return
+            if step is None:
+                if not spoken:
+                    if stop.is_set():
+                        self._show_stopped(visit, conversation)
+                    else:
+                        self._show_failed(visit)
+                    yield False
+                return
+            if isinstance(step, Exception):
+                self._show_failed(visit)
+                yield False
+                return
+            result = conversation.take(step)
+            spoken = spoken or step.kind in ("reply", "stopped", "error")
+            if result is not None:
+                visit.result = result
+            shown_at = time.monotonic()
+            yield result is not None
+
+    def _wait_for_last(self, visit: Visit) -> Iterator[bool]:
+        """A stopped agent may still be in its last step; two must not speak in one conversation."""
+        last = visit.worker
+        if last is None or not last.is_alive():
+            return
+        visit.conversation.wait()
+        while last.is_alive() and not visit.stop.is_set():
+            yield False
+            last.join(CLOCK_SECONDS)
+
+    def _show_stopped(self, visit: Visit, conversation: Conversation | None = None) -> None:
+        shown = conversation or visit.conversation
+        shown.settle("stopped")
+        shown.add(Notice("stopped"))
+
+    def _show_failed(self, visit: Visit) -> None:
+        visit.conversation.settle("failed")
+        visit.conversation.add(Notice("failed"))
+
+    def _forget(self, visit: Visit) -> None:
+        try:
+            self.assistant.forget(visit.thread)
+        except Exception:
+            log.exception("the agent could not forget a conversation")
+        if visit.folder is not None:
+            shutil.rmtree(visit.folder, ignore_errors=True)
+            visit.folder = None
+
+
+class LateAssistant:
+    """The real assistant, imported and made when first needed, so that the page is up before torch is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: Assistant | None = None
+
+    def converse(
+        self, message: str, *, thread: str, language: str | None = None, stop: Any = None
+    ) -> Iterator[Step]:
+        return self._real().converse(message, thread=thread, language=language, stop=stop)
+
+    def forget(self, thread: str) -> None:
+        if self._made is not None:
+            self._made.forget(thread)
+
+    def warm_up(self) -> None:
+        """Import what the first question would otherwise wait for."""
+        self._real()
+        import plotly.graph_objects  # noqa: F401
+        import tools.audit  # noqa: F401
+
+    def _real(self) -> Assistant:
+        with self._lock:
+            if self._made is None:
+                from agent.assistant import Assistant as RealAssistant
+
+                self._made = RealAssistant()
+            return self._made

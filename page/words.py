@@ -1,0 +1,376 @@
+"""Every sentence of the page itself, in English and Chinese; tools.report words the answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+LANGUAGE_NAMES: tuple[tuple[str, str], ...] = (("English", "en"), ("中文", "zh"))
+
+TEXTS: dict[Language, dict[str, str]] = {
+    "en": {
+        "title": "Whose Weights?",
+        "promise": "Ask whether one AI model is a copy of another. The answer is measured on the weights "
+        "themselves, and comes with its evidence and its limits.",
+        "language": "Language",
+        "chat": "Conversation",
+        "start_title": "Is model X a copy of model Y?",
+        "start_text": "Name two models, or begin with one of these. Every pair below is shipped with the "
+        "page.",
+        "box": "Your question",
+        "box_placeholder": "Is … a copy of …?",
+        "send": "Send",
+        "stop": "Stop",
+        "new": "New conversation",
+        "thinking": "Reading the question",
+        "waiting": "Waiting for the stopped check to end",
+        "stopped": "Stopped. No verdict was reached.",
+        "failed": "Something broke on our side, so there is no verdict. Please ask again; "
+        "if it happens twice, the log of the server says why.",
+        "too_long": "This message has {length} characters; the limit is {limit}. Please ask in fewer words.",
+        "reply_sources": "Sources",
+        "step_stopped": "stopped",
+        "step_failed": "no result",
+        "tab_evidence": "Evidence",
+        "tab_exhibits": "Exhibits",
+        "tab_method": "How it decides",
+        "evidence_title": "All findings",
+        "evidence_empty": "Nothing has been compared yet. After a comparison this table lists every check, "
+        "what it measured, and how often chance alone would do as well.",
+        "evidence_about": "{a} and {b}",
+        "evidence_base": "against the named base {base}",
+        "column_question": "Check",
+        "column_value": "Measured",
+        "column_chance": "Chance",
+        "column_role": "Use",
+        "decides": "decides",
+        "context": "context",
+        "abstained": "no finding",
+        "leaned_on": "the answer rests on this",
+        "chance_unknown": "not counted",
+        "chance_about": "Chance: how often two models trained apart would agree this well. "
+        "Context never decides: unrelated models often share it.",
+        "raw": "The result as JSON",
+        "download_markdown": "Report (Markdown)",
+        "download_json": "Report (JSON)",
+        "no_exhibits": "No exhibits are installed beside this page. Name two model folders instead.",
+        "exhibits_intro": "Small models that re-enact public disputes. Choose a question to ask it.",
+        "card_pair": "{a} compared with {b}",
+        "card_base": "Base named: {base}",
+        "card_strength": "Strength of the evidence",
+        "card_scale": "step {step} of 5",
+        "card_chance": "chance of this among strangers: {chance} (log10 p = {log10})",
+        "card_chance_none": "no chance is given: nothing here was decided by a test",
+        "card_reasons": "Why",
+        "card_changes": "What was changed",
+        "card_direction": "Direction",
+        "card_components": "Parts",
+        "component_name": "Part",
+        "component_answer": "Answer",
+        "component_share": "Share of the weights",
+        "card_power": "What would have been noticed",
+        "card_cost": "What was read",
+        "cost": "{read_a} of {total_a} from {a}, {read_b} of {total_b} from {b}, in {seconds}.",
+        "cost_nothing": "No weights were read, in {seconds}.",
+        "card_limits": "What this does not mean",
+        "card_next": "Next",
+        "plot_title": "Agreement per layer",
+        "plot_x": "layer",
+        "plot_y": "agreement",
+        "twin_intro": "Agreement per layer, as in the plot below (1 is the same, strangers lie near 0).",
+        "twin_layer": "layer {layer}: {value}",
+        "comma": ", ",
+        "twin_many": "between {low} and {high} over {count} layers, median {middle}",
+        "meaning_identical": "The same values. Names, files or container may differ.",
+        "meaning_disguised_copy": "The same weights, once a change that needs no training is undone: "
+        "re-ordering, noise, rounding.",
+        "meaning_derived": "Trained or edited on from the other model.",
+        "meaning_shared_part": "Only some parts are related.",
+        "meaning_common_origin": "Both come from a third model, neither from the other.",
+        "meaning_independent": "No sign of common weights; the card says what would have been noticed.",
+        "meaning_undecided": "The evidence does not suffice for any answer.",
+        "disguise_add_noise": "Gaussian noise on every tensor",
+        "disguise_cast": "a coarser number format",
+        "disguise_rename_tensors": "other tensor names and order",
+        "disguise_rotate_residual": "inner space rotated",
+        "disguise_shuffle_heads": "attention heads re-ordered",
+        "disguise_shuffle_units": "hidden units re-ordered",
+        "unit_share of each tensor's standard deviation": "of each tensor's standard deviation",
+        "unit_number format": "",
+        "stress_title": "Which disguises are still seen through?",
+        "stress_about": "{name} was changed in each of these ways in memory and compared with itself.",
+        "stress_count": "{seen} of {all} recognised",
+        "stress_disguise": "Change",
+        "stress_recognised": "Recognised",
+        "stress_answer": "Answer",
+        "stress_probes": "Seen by",
+        "yes": "✓ yes",
+        "no": "✗ no",
+        "behave_title": "How alike the two answer",
+        "behave_about": "{a} and {b} were given the same prompts, as they are and with noise on their "
+        "weights. "
+        "Beside them stands a control: {control}.",
+        "behave_control": "Control with {b}",
+        "behave_pair": "{a} with {b}",
+        "behave_agreement": "Same answer",
+        "behave_agreement_where_b_is_right": "Same answer where the second is right",
+        "behave_same_wrong_answer": "Same wrong answer, of those where both are wrong",
+        "behave_flip_overlap": "Same answers flipped by noise",
+        "behave_divergence_bits": "Distance of their next-token probabilities, in bits",
+        "behave_of": "{part} of {whole}",
+        "behave_mistakes": "Mistakes that both make and the control does not",
+        "behave_mistake": "“{prompt}” – both say “{said}”, right would be “{right}”",
+        "behave_limit_1": "Behaviour decides nothing by itself: models that read the same texts can answer "
+        "alike "
+        "without sharing a weight.",
+        "behave_limit_2": "The prompts are few, short and in two languages; others may give other figures.",
+        "behave_limit_untrained": "The control is an untrained model of the same design, which is weak: any "
+        "two "
+        "trained models agree more than that.",
+        "behave_limit_tokenizers": "The tokenizers differ, so only the text of the answers is compared.",
+        "behave_limit_code": "{name} was run in the code and with the settings of the other model.",
+        "behave_plot_title": "Same answers while noise grows",
+        "behave_plot_x": "noise, as a share of each tensor's standard deviation",
+        "behave_plot_y": "same answers",
+        "behave_twin": "Share of prompts answered alike at each strength of noise, as in the plot below.",
+        "behave_twin_point": "noise {noise}: {value}",
+        "stress_not_applicable": "does not apply",
+        "describe_title": "What this model is",
+        "describe_format": "File format",
+        "describe_architecture": "Architecture",
+        "describe_parameters": "Parameters",
+        "describe_tensors": "Tensors",
+        "describe_bytes": "Size",
+        "describe_dtypes": "Number formats",
+        "describe_layers": "Layers",
+        "describe_hidden_size": "Width",
+        "describe_hidden_units": "Hidden units per layer",
+        "describe_vocabulary": "Vocabulary",
+        "took": "Took {seconds}.",
+        "method_title": "How an answer is reached",
+        "method_1": "Both models are opened and read piece by piece. Nothing inside them is run as code.",
+        "method_2": "Each check asks one question of the two sets of weights, such as: do both number their "
+        "hidden "
+        "units in the same order? For every check that decides, it is known how often two models trained "
+        "apart "
+        "agree as well by chance.",
+        "method_3": "One fixed rule turns the findings into an answer. No language model takes part in it, "
+        "and "
+        "“cannot say” is one of the answers.",
+        "method_answers": "The seven answers",
+        "method_limits": "What no comparison of weights can tell",
+        "method_limit_1": "Who was first, what a licence allows, or what anyone intended.",
+        "method_limit_2": "Whether one model learned from the other's replies (distillation): that leaves "
+        "the "
+        "weights unrelated.",
+        "method_privacy": "Results belong to this tab and are forgotten when it is closed.",
+    },
+    "zh": {
+        "title": "谁的权重？",
+        "promise": "问一问：某个 AI 模型是不是另一个模型的复制品？答案直接从两份权重上测量得出，"
+        "并附上证据和局限。",
+        "language": "语言",
+        "chat": "对话",
+        "start_title": "模型 X 是模型 Y 的复制品吗？",
+        "start_text": "写出两个模型的名字，或者从下面的问题开始。这些模型都随本页提供。",
+        "box": "你的问题",
+        "box_placeholder": "……是……的复制品吗？",
+        "send": "发送",
+        "stop": "停止",
+        "new": "新对话",
+        "thinking": "正在读题",
+        "waiting": "正在等待已停止的检查结束",
+        "stopped": "已停止，没有得出结论。",
+        "failed": "我们这边出了故障，所以没有结论。请再问一次；如果再次发生，服务器日志里有原因。",
+        "too_long": "这条消息有 {length} 个字符，上限是 {limit} 个。请写短一些。",
+        "reply_sources": "来源",
+        "step_stopped": "已停止",
+        "step_failed": "没有结果",
+        "tab_evidence": "证据",
+        "tab_exhibits": "展品",
+        "tab_method": "如何判断",
+        "evidence_title": "全部发现",
+        "evidence_empty": "还没有比较过任何模型。比较之后，这张表会列出每一项检查、测得的数值，"
+        "以及仅凭偶然达到同样程度的机会。",
+        "evidence_about": "{a} 与 {b}",
+        "evidence_base": "并参照所给的基座 {base}",
+        "column_question": "检查",
+        "column_value": "测得",
+        "column_chance": "偶然概率",
+        "column_role": "用途",
+        "decides": "参与判断",
+        "context": "仅作背景",
+        "abstained": "没有发现",
+        "leaned_on": "结论依据此项",
+        "chance_unknown": "不计算",
+        "chance_about": "偶然概率：两个分别训练的模型达到这种一致程度的机会。背景项从不决定结论："
+        "互不相关的模型也常常相同。",
+        "raw": "JSON 格式的结果",
+        "download_markdown": "报告（Markdown）",
+        "download_json": "报告（JSON）",
+        "no_exhibits": "本页旁边没有安装展品。请直接写出两个模型文件夹。",
+        "exhibits_intro": "一些小模型，重现公开的争议。点一个问题就会提问。",
+        "card_pair": "{a} 与 {b} 比较",
+        "card_base": "所给的基座：{base}",
+        "card_strength": "证据强度",
+        "card_scale": "第 {step} 级，共 5 级",
+        "card_chance": "互不相关的模型出现这种结果的概率：{chance}（log10 p = {log10}）",
+        "card_chance_none": "没有给出概率：这里没有靠检验作出的判断",
+        "card_reasons": "理由",
+        "card_changes": "做过的改动",
+        "card_direction": "方向",
+        "card_components": "组成部分",
+        "component_name": "部分",
+        "component_answer": "答案",
+        "component_share": "占权重的比例",
+        "card_power": "什么样的改动会被发现",
+        "card_cost": "读取了什么",
+        "cost": "从 {a} 读取 {read_a}（共 {total_a}），从 {b} 读取 {read_b}（共 {total_b}），用时 "
+        "{seconds}。",
+        "cost_nothing": "没有读取权重，用时 {seconds}。",
+        "card_limits": "这不意味着什么",
+        "card_next": "下一步",
+        "plot_title": "逐层的一致程度",
+        "plot_x": "层",
+        "plot_y": "一致程度",
+        "twin_intro": "逐层的一致程度，与下图相同（1 为完全相同，互不相关时接近 0）。",
+        "twin_layer": "第 {layer} 层 {value}",
+        "comma": "，",
+        "twin_many": "{count} 层，在 {low} 与 {high} 之间，中位数 {middle}",
+        "meaning_identical": "数值相同；名称、文件或容器可以不同。",
+        "meaning_disguised_copy": "撤销一种不需要训练的改动（重新排列、加噪声、取整）之后，是同一份权重。",
+        "meaning_derived": "在另一个模型的基础上继续训练或修改。",
+        "meaning_shared_part": "只有一部分有关联。",
+        "meaning_common_origin": "两者都来自第三个模型，彼此并无先后。",
+        "meaning_independent": "没有共用权重的迹象；卡片会说明什么样的改动会被发现。",
+        "meaning_undecided": "证据不足以给出任何答案。",
+        "disguise_add_noise": "给每个张量加高斯噪声",
+        "disguise_cast": "换成更粗的数值格式",
+        "disguise_rename_tensors": "张量改名并打乱次序",
+        "disguise_rotate_residual": "内部空间旋转",
+        "disguise_shuffle_heads": "注意力头重新排列",
+        "disguise_shuffle_units": "隐藏单元重新排列",
+        "unit_share of each tensor's standard deviation": "（相对各张量的标准差）",
+        "unit_number format": "",
+        "stress_title": "怎样伪装还认得出？",
+        "stress_about": "在内存中对 {name} 逐一作这些改动，再与它自己比较。",
+        "stress_count": "{all} 种中认出 {seen} 种",
+        "stress_disguise": "改动",
+        "stress_recognised": "认出",
+        "stress_answer": "答案",
+        "stress_probes": "由谁认出",
+        "yes": "✓ 是",
+        "no": "✗ 否",
+        "behave_title": "两者的回答有多像",
+        "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照："
+        "{control}。",
+        "behave_control": "对照与 {b}",
+        "behave_pair": "{a} 与 {b}",
+        "behave_agreement": "回答相同",
+        "behave_agreement_where_b_is_right": "后者答对时回答相同",
+        "behave_same_wrong_answer": "两者都答错时，错得一样",
+        "behave_flip_overlap": "被噪声改变的回答相同",
+        "behave_divergence_bits": "下一个词元概率的距离（比特）",
+        "behave_of": "{whole} 个中有 {part} 个",
+        "behave_mistakes": "两者都犯而对照没有犯的错误",
+        "behave_mistake": "“{prompt}”——两者都答“{said}”，正确的是“{right}”",
+        "behave_limit_1": "行为本身不能决定什么：读过同样文章的模型，不共用任何权重也可能答得一样。",
+        "behave_limit_2": "提示不多，都很短，只有两种语言；换一些提示，数字可能不同。",
+        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱："
+        "任何两个训练过的模型都比它更一致。",
+        "behave_limit_tokenizers": "两者的分词器不同，所以只比较回答的文字。",
+        "behave_limit_code": "{name} 是用另一个模型的代码和设置运行的。",
+        "behave_plot_title": "噪声增大时相同的回答",
+        "behave_plot_x": "噪声（相对各张量的标准差）",
+        "behave_plot_y": "相同的回答",
+        "behave_twin": "每一档噪声下回答相同的提示所占的比例，与下图相同。",
+        "behave_twin_point": "噪声 {noise}：{value}",
+        "stress_not_applicable": "不适用",
+        "describe_title": "这个模型是什么样的",
+        "describe_format": "文件格式",
+        "describe_architecture": "架构",
+        "describe_parameters": "参数个数",
+        "describe_tensors": "张量个数",
+        "describe_bytes": "大小",
+        "describe_dtypes": "数值格式",
+        "describe_layers": "层数",
+        "describe_hidden_size": "宽度",
+        "describe_hidden_units": "每层隐藏单元",
+        "describe_vocabulary": "词表",
+        "took": "用时 {seconds}。",
+        "method_title": "答案是怎样得出的",
+        "method_1": "打开两个模型，一块一块地读取。其中的任何内容都不会被当作代码运行。",
+        "method_2": "每项检查只对两份权重问一个问题，例如：两者隐藏单元的编号顺序相同吗？"
+        "凡是参与判断的检查，都知道两个分别训练的模型仅凭偶然达到同样一致程度的机会有多大。",
+        "method_3": "一条固定的规则把这些发现变成答案。语言模型不参与判断，“无法判断”也是答案之一。",
+        "method_answers": "七种答案",
+        "method_limits": "比较权重说明不了的事",
+        "method_limit_1": "谁先谁后、许可证允许什么、当事人有什么意图。",
+        "method_limit_2": "一个模型是否从另一个模型的回答中学习（蒸馏）：那样的两份权重并无关联。",
+        "method_privacy": "结果只属于这个标签页，关闭后即被遗忘。",
+    },
+}
+
+
+def say(language: Language, key: str, **facts: object) -> str:
+    """The sentence `key` with its facts filled in. Raises KeyError for an unknown key."""
+    text = TEXTS[language][key]
+    return text.format(**facts) if facts else text
+
+
+def knows(key: str) -> bool:
+    """Whether the page has words for `key`."""
+    return key in TEXTS["en"]
+
+
+def choose_language(wanted: str | None, accepted: str | None) -> Language:
+    """The first language of a visit: `?lang=` when it names one of ours, else the browser's "
+    "Accept-Language."""
+    if wanted in LANGUAGES:
+        return wanted
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate((accepted or "").split(",")):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            weight = 0.0
+        ranked.append((-weight, place, tag.lower()))
+    for _, _, tag in sorted(ranked):
+        for language in LANGUAGES:
+            if tag == language or tag.startswith(language + "-"):
+                return language
+    return "en"
+
+
+# What probes say in English of their measure and of why they abstain, for readers of Chinese.
+CHINESE: dict[str, str] = {
+    "share of hidden units whose two matchings agree, 0 to 1": "两次配对结果一致的隐藏单元所占比例，0 到 1",
+    "share of the declared design entries that are equal, 0 to 1": "声明的结构设定中相同项所占比例，0 到 1",
+    "share of one model's changes to the base that the other also holds, about 0 to 1": ""
+    "一个模型对基座的改动中另一个也含有的比例，约 0 到 1",
+    "size of the difference relative to the weights, 0 for none": "差异相对于权重的大小，0 为没有差异",
+    "share of tensor names that agree after renaming, 0 to 1": "换掉前缀后一致的张量名称所占比例，0 到 1",
+    "share of the tokens of both vocabularies that both have, 0 to 1": "两份词表中共有词元所占比例，0 到 1",
+    "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，"
+    "-1 到 1",
+    "share of the learned numbers found on the other side, 0 to 1": "在另一方找到的学习参数所占比例，0 到 1",
+    "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": ""
+    "两个模型没有这样的层：其单元由两个张量在共有的坐标或词元上描述。",
+    "At least one side has no configuration file.": "至少有一方没有配置文件。",
+    "The two configurations have no entry in common.": "两份配置没有共同的项。",
+    "No common base was named.": "没有给出共同的基座。",
+    "One of the models changed too little of the base, or is no relative of it.": ""
+    "其中一个模型对基座的改动太少，或者与基座没有关联。",
+    "No tensor of one model resembles a tensor of the other.": "一个模型的张量与另一个的都不相像。",
+    "At least one side declares no tensor names.": "至少有一方没有声明张量名称。",
+    "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
+    "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
+    "There are no weights to compare on at least one side.": "至少有一方没有可以比较的权重。",
+}
+
+
+def translated(sentence: str, language: Language) -> str:
+    """What a probe says of its measure or its abstention; the sentence itself where it has no Chinese."""
+    return CHINESE.get(sentence, sentence) if language == "zh" else sentence

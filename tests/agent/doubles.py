@@ -1,0 +1,263 @@
+"""Stand-ins for tools, articles and reports, so that the agent is tested without weights or an index."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+from agent.naming import Shelf
+
+LLAMA3V = {role: f"exhibits/llama3v/{role}" for role in ("base", "original", "sibling", "stranger", "suspect")}
+SOLAR = {role: f"exhibits/solar/{role}" for role in ("model_a", "model_b")}
+SHELF = Shelf({"llama3v": LLAMA3V, "solar": SOLAR}, lambda name: name in (*LLAMA3V.values(), *SOLAR.values()))
+
+_SIDE = {"revision": None, "format": "safetensors", "parameters": 1_180_000, "files": {"model.safetensors": None}}
+
+
+def result(a: str, b: str, base: str | None = None, answer: str = "disguised_copy") -> dict[str, Any]:
+    """A result as the contract has it."""
+    linked = answer not in ("independent", "undecided")
+    order = [0.998, 0.997, 0.999, 0.998] if linked else [0.01, -0.04, 0.03, 0.02]
+    where = [
+        {"layer": n, "role": "hidden units", "a": f"t{n}", "b": f"t{n}", "statistic": s, "log10_pvalue": None, "n": 352}
+        for n, s in enumerate(order)
+    ]
+    return {
+        "schema": 1,
+        "a": {"name": a, **_SIDE},
+        "b": {"name": b, **_SIDE},
+        "base": None if base is None else {"name": base, **_SIDE},
+        "answer": answer,
+        "changes": [{"kind": "noise", "amount": 0.02, "unit": "share of the spread of the weights", "where": []}]
+        if answer == "disguised_copy"
+        else [],
+        "direction": {"answer": "unknown", "because": []},
+        "because": ["unit_order", "unit_partners"] if linked else [],
+        "strength": {"log10_pvalue": -290.4, "words": "extremely strong"} if linked else {"log10_pvalue": None, "words": "none"},
+        "power": {"largest_noise_caught": 0.5} if answer == "independent" else None,
+        "components": [{"name": "language model", "answer": answer, "share_of_parameters": 1.0}],
+        "findings": {
+            "same_values": {"question": "Do the two files hold the same numbers?", "role": "decides", "statistic": 0.0,
+                            "unit": "share", "log10_pvalue": 0.0, "n": 1180000, "where": []},
+            "unit_order": {"question": "Do the hidden units stand in the same order?", "role": "decides",
+                           "statistic": 0.998 if linked else 0.005, "unit": "rank correlation",
+                           "log10_pvalue": -290.4 if linked else -0.3, "n": 1408, "where": where},
+            "unit_partners": {"question": "Does each hidden unit have one partner?", "role": "decides",
+                              "statistic": 0.96 if linked else 0.003, "unit": "share of units",
+                              "log10_pvalue": -250.0 if linked else -0.1, "n": 1408, "where": where},
+            "same_tokenizer": {"question": "Do they cut text into the same tokens?", "role": "context", "statistic": 1.0,
+                               "unit": "share", "log10_pvalue": None, "n": 2048, "where": {}},
+            "shared_additions": {"question": "Did both change the base alike?", "role": "context", "abstained": "No base was named."},
+        },
+        "behaviour": None,
+        "attribution": None,
+        "cost": {"bytes_read_a": 1000, "bytes_read_b": 1000, "bytes_total_a": 2360000, "bytes_total_b": 2360000,
+                 "seconds": 1.5, "peak_rss_bytes": 300000000},
+        "limits": ["This result does not say who was first."],
+        "reproduce": {"command": f"python -m tools compare {a} {b} --seed 0"},
+    }  # fmt: skip
+
+
+class Audit:
+    """tools.audit without weights: strangers are independent, everything else is a disguised copy."""
+
+    def __init__(self, slow: float = 0.0, poison: str = "") -> None:
+        self.calls: list[tuple[str, tuple[str | None, ...]]] = []
+        self.slow, self.poison = slow, poison
+        self.failure: Exception | None = None
+
+    def compare(self, a: str, b: str, base: str | None = None, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+        self.calls.append(("compare", (a, b, base)))
+        self._work(on_finding, stop)
+        apart = any(word in name for name in (a, b) for word in ("stranger", "solar"))
+        made = result(a, b, base, "independent" if apart else "disguised_copy")
+        if self.poison:
+            poison(made, self.poison)
+        return made
+
+    def describe(self, name: str, *, stop: Any = None) -> dict[str, Any]:
+        self.calls.append(("describe", (name,)))
+        self._work(None, stop)
+        return {"name": name, "format": "safetensors", "parameters": 1180000, "tensors": 39, "bytes": 2360000,
+                "dtypes": {"float16": 39}, "architecture": self.poison or "LlamaForCausalLM", "hidden_size": 128, "layers": 4,
+                "hidden_units": 352, "vocabulary": 2048, "tokenizer_class": self.poison or "PreTrainedTokenizerFast",
+                "limits": []}  # fmt: skip
+
+    def stress(self, name: str, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+        self.calls.append(("stress", (name,)))
+        self._work(on_finding, stop)
+        rows = [
+            {"perturbation": "add_noise", "about": "adds noise", "amount": 0.05, "unit": "share", "recognised": True,
+             "answer": "disguised_copy", "probes": {"unit_order": -200.0}},
+            {"perturbation": "shuffle_units", "about": "shuffles", "amount": None, "unit": None, "recognised": True,
+             "answer": "disguised_copy", "probes": {"unit_partners": -200.0}},
+            {"perturbation": "add_noise", "about": "adds noise", "amount": 5.0, "unit": "share", "recognised": False,
+             "answer": "independent", "probes": {"unit_order": None}},
+        ]  # fmt: skip
+        return {"name": name, "rows": rows, "seconds": 0.5, "limits": []}
+
+    def behave(self, a: str, b: str, control: str | None = None, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+        self.calls.append(("behave", (a, b, control)))
+        self._work(on_finding, stop)
+        return {"a": {"name": a}, "b": {"name": b}}
+
+    def _work(self, on_finding: Any, stop: Any) -> None:
+        if on_finding is not None:
+            on_finding({"step": "open", "status": "started", "seconds": None, "finding": None})
+            on_finding({"step": "open", "status": "done", "seconds": 0.1, "finding": None})
+        ends = time.monotonic() + self.slow
+        while time.monotonic() < ends:
+            if stop is not None and stop():
+                from tools.errors import Cancelled
+
+                raise Cancelled
+            time.sleep(0.02)
+        if self.failure is not None:
+            raise self.failure
+        if on_finding is not None:
+            for step in ("same_values", "unit_order"):
+                on_finding({"step": step, "status": "done", "seconds": 0.2, "finding": {"statistic": 0.5, "where": [1] * 500}})
+
+
+def poison(made: dict[str, Any], text: str) -> None:
+    """Put hostile text wherever a suspect's files can bring it into a result."""
+    for row in made["findings"]["unit_order"]["where"]:
+        row["a"] = row["b"] = row["role"] = text
+    made["findings"]["same_values"]["where"] = [{"layer": None, "role": text, "a": text, "b": text, "statistic": 0.0,
+                                                 "log10_pvalue": None, "n": 1}]  # fmt: skip
+    made["findings"]["shared_additions"]["abstained"] = text
+    made["a"]["files"] = {text: None}
+    made["a"]["revision"] = text
+    made["components"][0]["name"] = text
+    made["attribution"] = {"declared_base": text, "license_a": text, "license_b": text, "notes": [text]}
+    made["changes"][0]["where"] = [text] if made["changes"] else []
+
+
+ARTICLES = {
+    "how-we-compare": ("How does this tool compare two models?", "这个工具怎样比较两个模型？",
+                       "It lays the weights of both models side by side. It asks whether hidden units stand in the same order.",
+                       "它把两个模型的权重并排放在一起，看隐藏单元的次序是否相同。"),
+    "noise-histogram": ("What is a noisy copy?", "什么是加了噪声的复制品？",
+                        "A noisy copy is a model whose every weight was nudged a little.", "加了噪声的复制品，就是每个权重都被轻轻推了一下的模型。"),
+    "case-llama3v": ("Case: Llama3-V (2024)", "案例：Llama3-V（2024年）",
+                     "In 2024 users reported that Llama3-V looked like MiniCPM with noise. The authors apologised.",
+                     "2024年有网友指出，Llama3-V像是加了噪声的MiniCPM。作者道歉了。"),
+    "closed-models": ("Can you check a closed model?", "能查闭源模型吗？", "No. For a closed model we cannot tell.", "不能。闭源模型我们说不准。"),
+    "verdict-words": ("What do our verdict words mean?", "结论的用词是什么意思？", "Each comparison ends in one of seven answers.",
+                      "每次比较都落在七种答案之一。"),
+    "fair-accusation": ("How to raise a suspicion fairly", "怎样公平地提出怀疑", "Ask the other side first.", "先问问对方。"),
+    "lesson-plans": ("A lesson in 45 minutes", "四十五分钟的一节课", "Start with two cases side by side.", "先把两个案例放在一起。"),
+    "what-is-wrapping": ("What is a wrapper?", "套壳是什么意思？", "A wrapper is a new front on another firm's model.", "套壳是在别人的模型外面套一层。"),
+}  # fmt: skip
+_WORDS = {
+    "case-llama3v": ("llama3", "minicpm", "stanford", "斯坦福", "清华简"),
+    "what-is-wrapping": ("wrap", "套壳"),
+    "noise-histogram": ("noise", "噪声"),
+    "closed-models": ("chatgpt", "文心"),
+    "lesson-plans": ("lesson", "teach", "quiz", "教案", "老师", "课"),
+    "fair-accusation": ("accus", "blame", "thief", "小偷", "谁干的"),
+    "how-we-compare": ("compare", "weights", "unit", "比较", "权重", "单元"),
+    "verdict-words": ("verdict", "sure", "copy", "把握", "复制"),
+}
+
+
+class Article:
+    """An article with what the toolbox reads of it."""
+
+    def __init__(self, topic: str, language: str, extra: str = "") -> None:
+        en_title, zh_title, en_text, zh_text = ARTICLES[topic]
+        self.topic, self.language = topic, language
+        self.title = zh_title if language == "zh" else en_title
+        text = zh_text if language == "zh" else en_text
+        caveat = "这不等于有人做错了。" if language == "zh" else "It does not say that anyone did wrong."
+        self.paragraphs = [text + extra, caveat]
+        self.caveats = {1}
+        self.body = "\n\n".join(self.paragraphs)
+        self.sources = ["Publisher, title, 2026, https://example.org/a"]
+
+
+class Library:
+    """knowledge.library without an index."""
+
+    def __init__(self, extra: str = "") -> None:
+        self.extra = extra
+        self.asked: list[tuple[str, str]] = []
+
+    def article(self, topic: str, language: str) -> Article:
+        if topic not in ARTICLES:
+            raise KeyError(topic)
+        return Article(topic, language, self.extra)
+
+    def search(self, question: str, language: str, limit: int = 3) -> list[dict[str, Any]]:
+        self.asked.append((question, language))
+        low = question.lower()
+        found = [topic for topic, words in _WORDS.items() if any(word in low for word in words)]
+        articles = [Article(topic, language, self.extra) for topic in found[:limit]]
+        return [
+            {"topic": a.topic, "title": a.title, "language": language, "text": a.paragraphs[0], "sources": a.sources,
+             "relevance": 0.9}
+            for a in articles
+        ]  # fmt: skip
+
+
+class Report:
+    """tools.report in few words."""
+
+    WORDS = {
+        "disguised_copy": ("Disguised copy", "改头换面的复制品"),
+        "independent": ("Independent", "相互独立"),
+        "undecided": ("Undecided", "无法判断"),
+        "identical": ("Identical", "完全相同"),
+        "derived": ("Derived", "衍生而来"),
+        "common_origin": ("Common origin", "同出一源"),
+        "shared_part": ("Shared part", "部分相同"),
+    }
+
+    def summary(self, made: dict[str, Any], language: str) -> dict[str, Any]:
+        zh = language == "zh"
+        a, b = made["a"]["name"], made["b"]["name"]
+        linked = made["answer"] not in ("independent", "undecided")
+        apart = made["answer"] == "independent"
+        headline = {
+            True: f"`{a}` 和 `{b}` 是同一份权重，撤销一种不用训练的改动之后就看得出来。" if linked else f"没有发现 `{a}` 与 `{b}` 共用权重的迹象。",
+            False: f"`{a}` holds the same weights as `{b}`, once a change that needs no training is undone."
+            if linked
+            else f"There is no sign that `{a}` and `{b}` share weights.",
+        }[zh]
+        reason = (
+            ("两个模型的 352 个隐藏单元在 4 层中的 4 层里次序相同。" if zh else "Both models number their 352 hidden units in the same order in 4 of 4 layers.")
+            if linked
+            else ("隐藏单元的次序没有任何一致。" if zh else "The order of the hidden units agrees no better than chance.")
+        )
+        return {
+            "word": self.WORDS[made["answer"]][zh],
+            "icon": "=" if linked else "≠",
+            "headline": headline,
+            "strength": ("证据极强。" if zh else "The evidence is extremely strong.") if linked else ("没有支持有联系的证据。" if zh else "Nothing speaks for a link."),
+            "reasons": [reason],
+            "not_meaning": ["这不说明谁先谁后。" if zh else "It does not say who was first."],
+            "next": ("请对方说明。" if zh else "Ask the other side.") if not apart else ("不必做什么。" if zh else "Nothing needs to be done."),
+        }
+
+    def markdown(self, made: dict[str, Any], language: str) -> str:
+        return f"# {self.summary(made, language)['word']}\n\n{self.summary(made, language)['headline']}"
+
+
+def toolbox_parts(audit: Audit, library: Library) -> dict[str, Callable[..., Any]]:
+    """What Toolbox takes."""
+    return {
+        "compare": audit.compare,
+        "describe": audit.describe,
+        "stress": audit.stress,
+        "behave": audit.behave,
+        "search": library.search,
+        "article": library.article,
+        "allowed": lambda name: True,
+    }
+
+
+def copied(made: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A result with some keys changed."""
+    return copy.deepcopy(made) | changes

@@ -1,0 +1,128 @@
+"""`python -m tools compare X Y [--base Z] [--json]`: the chat's own path, without a chat."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 with an answer, 2 with an error record for what a user can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except UserError as error:
+        if options.json:
+            print(json.dumps({"error": error.as_dict("en")}, ensure_ascii=False))
+        else:
+            message, remedy = error.say(options.lang)
+            print(f"{message} {remedy}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools", description="Is model X a copy of model Y?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    compare = _command(commands, "compare", _compare, "compare two models, or many pairs")
+    compare.add_argument("x", nargs="?", metavar="X")
+    compare.add_argument("y", nargs="?", metavar="Y")
+    compare.add_argument("--base", metavar="Z", help="a model that both may come from")
+    compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base; one JSON object a line")
+    compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
+    describe = _command(commands, "describe", _describe, "say what a model's files hold")
+    describe.add_argument("x", metavar="X")
+    stress = _command(commands, "stress", _stress, "disguise a model in every known way and try to recognise it")
+    stress.add_argument("x", metavar="X")
+    behave = _command(commands, "behave", _behave, "run two language models on the same prompts, clean and with noise")
+    behave.add_argument("x", metavar="X")
+    behave.add_argument("y", metavar="Y")
+    behave.add_argument("--control", metavar="C", help="a stranger to hold them against")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=run)
+    return command
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from tools.audit import compare
+    from tools.report import markdown
+
+    if options.pairs:
+        return _compare_pairs(options)
+    if not options.x or not options.y:
+        raise UserError("two_models_needed")
+    result = compare(options.x, options.y, options.base, seed=options.seed, full=options.full)
+    print(json.dumps(result, ensure_ascii=False) if options.json else markdown(result, options.lang))
+    return 0
+
+
+def _compare_pairs(options: argparse.Namespace) -> int:
+    """One JSON line a pair, in the file's order; a pair that cannot be read gives an error record and the rest goes on."""
+    from tools.audit import compare
+
+    path = Path(options.pairs)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError("bad_pairs_file", file=options.pairs) from error
+    if not rows or not {"a", "b"} <= rows[0].keys():
+        raise UserError("bad_pairs_file", file=options.pairs)
+    for row in rows:
+        try:
+            result = compare(row["a"] or "", row["b"] or "", row.get("base") or None, seed=options.seed, full=options.full)
+        except UserError as error:
+            result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from tools.audit import describe
+
+    result = describe(options.x)
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False))
+        return 0
+    for key, value in result.items():
+        if value not in (None, [], {}):
+            print(f"{key:16} {value}")
+    return 0
+
+
+def _stress(options: argparse.Namespace) -> int:
+    from tools.audit import stress
+    from tools.report import stress_table
+
+    result = stress(options.x, seed=options.seed)
+    print(json.dumps(result, ensure_ascii=False) if options.json else stress_table(result, options.lang))
+    return 0
+
+
+def _behave(options: argparse.Namespace) -> int:
+    from tools.audit import behave
+    from tools.report import behaviour_table
+
+    result = behave(options.x, options.y, options.control, seed=options.seed)
+    print(json.dumps(result, ensure_ascii=False) if options.json else behaviour_table(result, options.lang))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

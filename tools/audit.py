@@ -1,0 +1,267 @@
+"""What one can ask of checkpoints: describe, compare, stress, behave. Every answer is plain JSON."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from tools.behaviour import behave
+from tools.changes import changes, direction
+from tools.checkpoint import Checkpoint
+from tools.comparison import Comparison
+from tools.errors import UserError, printable
+from tools.evidence import Evidence, Finding, Probe, finding_record
+from tools.limits import limits
+from tools.perturbations import NotApplicable, all_perturbations
+from tools.power import measure_power
+from tools.probes import all_probes, probe_named
+from tools.roles import Layout
+from tools.sources import open_checkpoint
+from tools.verdict import LINKED, decide, links
+
+__all__ = ["behave", "compare", "describe", "stress"]
+
+Listener = Callable[[dict[str, Any]], None]
+Stop = Callable[[], bool]
+
+# Cheap questions first; what only words a link comes after what finds one.
+ORDER = ("same_values", "tensor_names", "same_configuration", "same_tokenizer", "unit_order", "unit_partners")
+AFTER_A_LINK = ("difference_shape", "shared_additions")
+
+
+def compare(
+    a: str,
+    b: str,
+    base: str | None = None,
+    *,
+    seed: int = 0,
+    full: bool = False,
+    on_finding: Listener | None = None,
+    stop: Stop | None = None,
+) -> dict[str, Any]:
+    """Is one of two models a copy of the other? The result contract, schema 1.
+
+    Raises UserError for what a user can mend, Cancelled once `stop` returns True.
+    """
+    begun = time.monotonic()
+    with open_checkpoint(a) as one, open_checkpoint(b) as other:
+        if base is None:
+            return _compared(Comparison(one, other, seed=seed, full=full, stop=stop), (a, b, None), begun, on_finding)
+        with open_checkpoint(base) as origin:
+            comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=stop)
+            return _compared(comparison, (a, b, base), begun, on_finding)
+
+
+def describe(name: str, *, stop: Stop | None = None) -> dict[str, Any]:
+    """What a checkpoint holds: sizes, number formats, layers and units. Raises UserError."""
+    with open_checkpoint(name) as checkpoint:
+        layout = Layout(checkpoint)
+        _refuse_broken(layout)
+        units = layout.hidden_units
+        architectures = checkpoint.config.get("architectures")
+        declared = architectures[0] if isinstance(architectures, list) and architectures else None
+        table = layout.embedding
+        return {
+            "name": name,
+            "format": checkpoint.format,
+            "parameters": checkpoint.parameters,
+            "tensors": len(checkpoint.shapes) or len(checkpoint.declared_names),
+            "learned_tensors": len(layout.learned),
+            "bytes": checkpoint.bytes_total or checkpoint.declared_bytes,
+            "dtypes": dict(Counter(checkpoint.dtypes.values())),
+            "architecture": printable(declared) if isinstance(declared, str) else None,
+            "hidden_size": layout.residual_width if checkpoint.has_weights else None,
+            "layers": len(units) or None,
+            "hidden_units": units[0].width if units else None,
+            "vocabulary": checkpoint.shapes[table][0] if table is not None else None,
+            "files": checkpoint.files,
+            "limits": limits("describe", has_weights=checkpoint.has_weights),
+        }
+
+
+def stress(
+    name: str, *, seed: int = 0, on_finding: Listener | None = None, stop: Stop | None = None
+) -> dict[str, Any]:
+    """Disguise a model in every way we know and see whether it is recognised. Raises UserError, Cancelled."""
+    begun = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    with open_checkpoint(name) as checkpoint:
+        layout = Layout(checkpoint)
+        _refuse_broken(layout)
+        if not checkpoint.has_weights:
+            raise UserError("no_weights", name=name)
+        for perturbation in all_perturbations():
+            for amount in perturbation.amounts:
+                started = time.monotonic()
+                label = f"{perturbation.name} {amount}"
+                _tell(on_finding, label, "started", None, None)
+                row: dict[str, Any] = {
+                    "perturbation": perturbation.name,
+                    "about": perturbation.about,
+                    "keeps_function": perturbation.keeps_function,
+                    "amount": amount,
+                    "unit": perturbation.unit,
+                }
+                try:
+                    disguised = perturbation.apply(checkpoint, amount, seed)
+                except NotApplicable as reason:
+                    row |= {"recognised": None, "answer": None, "probes": {}, "not_applicable": str(reason)}
+                else:
+                    comparison = Comparison(disguised, checkpoint, seed=seed, stop=stop)
+                    findings = _measure(comparison, None)
+                    answer = decide(findings, None, True).answer
+                    row |= {
+                        "recognised": answer in LINKED,
+                        "answer": answer,
+                        "probes": {
+                            probe.name: finding.log10_pvalue if isinstance(finding, Evidence) else None
+                            for probe in all_probes()
+                            if probe.role == "decides" and (finding := findings.get(probe.name)) is not None
+                        },
+                    }
+                rows.append(row)
+                _tell(on_finding, label, "done", time.monotonic() - started, row)
+    return {"name": name, "rows": rows, "seconds": time.monotonic() - begun, "seed": seed, "limits": limits("stress")}
+
+
+def _compared(
+    comparison: Comparison, names: tuple[str, str, str | None], begun: float, on_finding: Listener | None
+) -> dict[str, Any]:
+    one, other, origin = comparison.a, comparison.b, comparison.base
+    has_weights = one.has_weights and other.has_weights
+    started = time.monotonic()
+    _tell(on_finding, "open", "started", None, None)
+    if has_weights:
+        for layout in (comparison.layout_a, comparison.layout_b):
+            _refuse_broken(layout)
+        _refuse_different_kinds(comparison)
+    _tell(on_finding, "open", "done", time.monotonic() - started, None)
+    findings = _measure(comparison, on_finding)
+    power = None
+    if has_weights and not any(links(name, finding) for name, finding in findings.items()):
+        started = time.monotonic()
+        _tell(on_finding, "power", "started", None, None)
+        power = measure_power(comparison, links)
+        _tell(on_finding, "power", "done", time.monotonic() - started, None)
+    verdict = decide(findings, power, has_weights)
+    parts = [one, other] + ([origin] if origin is not None else [])
+    return {
+        "schema": 1,
+        **{key: None if part is None else _identity(part, name)
+           for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
+        "answer": verdict.answer,
+        "changes": changes(comparison, findings, verdict.answer),
+        "direction": direction(findings, verdict.answer),
+        "because": list(verdict.because),
+        "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
+        "power": power if verdict.answer == "independent" else None,
+        "components": [],
+        "findings": {name: finding_record(probe_named(name), finding) for name, finding in findings.items()},
+        "behaviour": None,
+        "attribution": _attribution(parts),
+        "cost": {
+            "bytes_read_a": one.bytes_read,
+            "bytes_read_b": other.bytes_read,
+            "bytes_total_a": one.bytes_total,
+            "bytes_total_b": other.bytes_total,
+            "seconds": time.monotonic() - begun,
+            "peak_rss_bytes": _peak_memory(),
+        },
+        "limits": limits(verdict.answer, reason=verdict.reason, base=origin is not None, power=power),
+        "reproduce": _reproduce(names, comparison),
+    }  # fmt: skip
+
+
+def _measure(comparison: Comparison, on_finding: Listener | None) -> dict[str, Finding]:
+    findings: dict[str, Finding] = {}
+
+    def ask(name: str) -> None:
+        probe = probe_named(name)
+        comparison.check()
+        started = time.monotonic()
+        _tell(on_finding, name, "started", None, None)
+        findings[name] = probe.measure(comparison)
+        _tell(on_finding, name, "done", time.monotonic() - started, finding_record(probe, findings[name]))
+
+    for name in _in_order(all_probes(), ORDER):
+        ask(name)
+    if any(links(name, finding) for name, finding in findings.items()):
+        for name in AFTER_A_LINK:
+            if name != "shared_additions" or comparison.base is not None:
+                ask(name)
+    return findings
+
+
+def _in_order(probes: Iterable[Probe], order: tuple[str, ...]) -> list[str]:
+    names = [probe.name for probe in probes if probe.name not in AFTER_A_LINK]
+    return [name for name in order if name in names] + [name for name in names if name not in order]
+
+
+def _tell(
+    listener: Listener | None, step: str, status: str, seconds: float | None, finding: dict[str, Any] | None
+) -> None:
+    if listener is not None:
+        listener({"step": step, "status": status, "seconds": seconds, "finding": finding})
+
+
+def _refuse_broken(layout: Layout) -> None:
+    if layout.broken:
+        raise UserError("not_finite", tensor=layout.broken[0], name=layout.checkpoint.ref.name)
+
+
+def _refuse_different_kinds(comparison: Comparison) -> None:
+    """Two models of which no tensor can be held against one of the other answer no question at all."""
+    shapes = [
+        {side.shapes[name] for name in layout.candidates if len(side.shapes[name]) >= 2}
+        for side, layout in ((comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b))
+    ]
+    language = [layout.embedding is not None and layout.hidden_units for layout in (comparison.layout_a, comparison.layout_b)]
+    if shapes[0].isdisjoint(shapes[1]) and not all(language):
+        raise UserError("different_kinds", a=comparison.a.ref.name, b=comparison.b.ref.name)
+
+
+def _identity(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "revision": checkpoint.ref.revision,
+        "format": checkpoint.format,
+        "parameters": checkpoint.parameters,
+        "files": checkpoint.files,
+    }
+
+
+def _attribution(parts: list[Checkpoint]) -> dict[str, Any] | None:
+    """What the configurations say of their origin: a claim, never evidence."""
+    claims = [printable(part.config.get("_name_or_path", "")) for part in parts[:2]]
+    if not any(claims):
+        return None
+    return {
+        "declared_base": None,
+        "license_a": None,
+        "license_b": None,
+        "notes": [f"{side} calls itself {claim}" for side, claim in zip("ab", claims, strict=False) if claim],
+    }
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reproduce(names: tuple[str, str, str | None], comparison: Comparison) -> dict[str, Any]:
+    command = ["python", "-m", "tools", "compare", names[0], names[1]]
+    command += ["--base", names[2]] if names[2] else []
+    command += ["--full"] if comparison.full else []
+    return {
+        "command": shlex.join([*command, "--seed", str(comparison.seed), "--json"]),
+        "seed": comparison.seed,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }

@@ -1,0 +1,188 @@
+"""A checkpoint: the weights of one model, pinned, read one tensor (or some rows of one) at a time."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+from tools.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+# A side file is a page of settings or a vocabulary; the largest tokenizer seen in public is about 35 MB.
+SIDE_FILE_BYTES = 64_000_000
+# The largest mixture-of-experts models published have about 90,000 tensors over all their shards.
+MAX_TENSORS = 200_000
+# The longest tensor names published have about 150 characters.
+MAX_NAME = 1_000
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """The name a user gave to a model, and the commit it is pinned to where one is known."""
+
+    name: str
+    revision: str | None
+
+
+class StoredFile(Protocol):
+    """One regular file of a model, wherever it lies. Raises UserError once it is not what was found."""
+
+    @property
+    def name(self) -> str:
+        """The name inside the model, with forward slashes."""
+
+    @property
+    def path(self) -> Path:
+        """Where it can be opened."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+    def read(self, start: int, stop: int) -> bytearray:
+        """Return the bytes from start up to stop. Raises UserError where the file has no such bytes."""
+
+    def sha256(self) -> str | None:
+        """Return the digest in hexadecimal, or None for a file too large to hash."""
+
+
+class Checkpoint(ABC):
+    """The weights of one model and what lies beside them. Nothing in it is ever executed.
+
+    `shapes` and `dtypes` are in file order and empty without weights. `declared_names` and `declared_bytes`
+    are what the model says of itself, even where its weights are absent. `bytes_read` counts the bytes of
+    tensors read so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
+    """
+
+    format: str | None = None
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        *,
+        config: Mapping[str, object],
+        shapes: Mapping[str, tuple[int, ...]],
+        dtypes: Mapping[str, str],
+        declared_names: Sequence[str],
+        declared_bytes: int | None,
+        weight_files: Sequence[StoredFile],
+        side_files: Mapping[str, StoredFile],
+    ) -> None:
+        """Keep what is known of the model; no tensor is read yet."""
+        self.ref = ref
+        self.config = dict(config)
+        self.shapes = dict(shapes)
+        self.dtypes = dict(dtypes)
+        self.declared_names = tuple(declared_names)
+        self.declared_bytes = declared_bytes
+        self.weight_files = tuple(weight_files)
+        self.side_files = dict(side_files)
+        self.bytes_read = 0
+        self.bytes_total = sum(file.size for file in self.weight_files)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are tensors to read."""
+        return bool(self.shapes)
+
+    @property
+    def parameters(self) -> int | None:
+        """The number of elements over all tensors; None without weights."""
+        return sum(math.prod(shape) for shape in self.shapes.values()) if self.has_weights else None
+
+    @cached_property
+    def files(self) -> dict[str, str | None]:
+        """The SHA-256 of each weight file and each JSON file beside them; None for one too large to hash."""
+        beside = [file for name, file in self.side_files.items() if name.endswith(".json")]
+        return {file.name: file.sha256() for file in (*self.weight_files, *beside)}
+
+    @abstractmethod
+    def read(self, name: str) -> torch.Tensor:
+        """Return a tensor in its own type, on the CPU, as a copy that may be written to.
+
+        Raises KeyError for a name that is not in `shapes`, UserError for values that cannot be read.
+        """
+
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return the rows from start up to stop of the first axis, as a slice of `read` would be.
+
+        Raises ValueError for a tensor without axes.
+        """
+        if not self.shapes[name]:
+            raise ValueError("a tensor without axes has no rows")
+        return self.read(name)[start:stop].clone()
+
+    def side_file(self, name: str) -> bytes | None:
+        """Return the file of this name beside the weights, or None. Raises UserError above 64 MB."""
+        file = self.side_files.get(name)
+        return None if file is None else read_whole(file, SIDE_FILE_BYTES)
+
+    def close(self) -> None:  # noqa: B027 - most formats hold nothing open
+        """Let go of the files; no tensor can be read afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MetadataCheckpoint(Checkpoint):
+    """What a model says of itself where its weights are absent: configuration, tokenizer, tensor names."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """Raise UserError: there are no weights."""
+        raise UserError("no_weights", name=self.ref.name)
+
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Raise UserError: there are no weights."""
+        raise UserError("no_weights", name=self.ref.name)
+
+
+def join_shards(
+    ref: ModelRef, shards: Iterable[tuple[StoredFile, Mapping[str, Found]]], weight_map: Mapping[str, str]
+) -> dict[str, Found]:
+    """Return the tensors of all weight files of one model as one mapping, in file order.
+
+    A name that several files hold is taken from the one that `weight_map` says. Raises UserError where it
+    says nothing (the files are different models), where there are too many tensors, and where there are none.
+    """
+    joined: dict[str, Found] = {}
+    owner: dict[str, str] = {}
+    last = ""
+    for file, tensors in shards:
+        last = file.name
+        for name, found in tensors.items():
+            if name not in joined or weight_map.get(name) == file.name:
+                joined[name], owner[name] = found, file.name
+            elif weight_map.get(name) != owner[name]:
+                raise UserError("several_models", name=ref.name, file=file.name)
+        if len(joined) > MAX_TENSORS:
+            raise UserError("too_many_tensors", file=file.name, limit=f"{MAX_TENSORS:,}")
+    if not joined:
+        raise UserError("no_tensors", file=last)
+    return joined
+
+
+def read_whole(file: StoredFile, limit: int) -> bytes:
+    """Return all bytes of a file. Raises UserError where it has more than `limit`."""
+    if file.size > limit:
+        raise UserError("too_large_file", file=file.name, limit=in_words(limit))
+    return bytes(file.read(0, file.size))
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as a person would say it: 100 MB, 2 GB."""
+    return f"{size / 10**9:g} GB" if size >= 10**9 else f"{size / 10**6:g} MB"

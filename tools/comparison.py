@@ -1,0 +1,307 @@
+"""Two checkpoints laid side by side: which layers, tokens and tensors of one answer to which of the other.
+
+Nothing here trusts a name. Layers are paired by a fingerprint that does not change when a layer's hidden units are
+re-ordered, so the pairing cannot favour the unit order that the exact test judges afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from tools.checkpoint import Checkpoint
+from tools.errors import Cancelled
+from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
+from tools.roles import HiddenUnits, Layout, Member, unit_vectors
+from tools.vocabulary import Vocabulary, read_vocabulary
+
+Side = Literal["a", "b"]
+
+# Above this size only some layers are read; below it, all of them.
+READ_ALL_BYTES = 256 * 2**20
+LAYERS_READ = 8
+# Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
+TOKENS_READ = 2048
+FINGERPRINT_WIDTH = 24
+# Weak preference for the same place in the file, so that ties between empty fingerprints keep the natural order.
+SAME_PLACE_BONUS = 0.05
+# A fixed choice of units keeps the exact test exact; more units than this add cost, not certainty.
+UNITS_MATCHED = 512
+# Below this agreement with the order in the file a layer counts as re-ordered, and its partners are followed.
+IN_ORDER = 0.5
+# Matching all units of a wider layer would take longer than everything else together.
+LARGEST_REORDERED = 4096
+# Values of a tensor that stand for all of it when looking for its counterpart, and the cosine that finds it.
+SKETCH_VALUES = 8192
+ALIKE = 0.25
+# Best partners among a few dozen rows resemble each other by choice; this many times that is no choice.
+MOVED_ALIKE = 0.5
+FEWEST_VALUES = 256
+
+
+@dataclass(frozen=True)
+class UnitPair:
+    """Two layers of hidden units that may correspond, and which of their tensors do."""
+
+    a: HiddenUnits
+    b: HiddenUnits
+    members: tuple[tuple[Member, Member], ...]
+
+
+@dataclass(frozen=True)
+class TensorPair:
+    """Two tensors of one shape that may be versions of one tensor; `partners` puts b's units into a's order."""
+
+    a: str
+    b: str
+    axis: int
+    partners: np.ndarray | None
+
+
+class Comparison:
+    """What probes measure on. Symmetric: swapping a and b swaps every answer's sides and nothing else."""
+
+    def __init__(
+        self,
+        a: Checkpoint,
+        b: Checkpoint,
+        *,
+        base: Checkpoint | None = None,
+        layouts: tuple[Layout, Layout] | None = None,
+        most_layers: int | None = None,
+        seed: int = 0,
+        full: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.a, self.b, self.base = a, b, base
+        self.layout_a, self.layout_b = layouts or (Layout(a), Layout(b))
+        self.most_layers = most_layers
+        self.seed, self.full, self.stop = seed, full, stop
+        self._partners: dict[UnitPair, np.ndarray] = {}
+        self._vectors: dict[tuple[Side, Member], torch.Tensor] = {}
+
+    def check(self) -> None:
+        """Raises Cancelled once the user has pressed Stop; probes call it between tensors."""
+        if self.stop is not None and self.stop():
+            raise Cancelled
+
+    def checkpoint(self, side: Side) -> Checkpoint:
+        return self.a if side == "a" else self.b
+
+    def layout(self, side: Side) -> Layout:
+        return self.layout_a if side == "a" else self.layout_b
+
+    def vectors(self, side: Side, member: Member) -> torch.Tensor:
+        """(units, features), float32; kept, since several probes look at the same tensors."""
+        key = (side, member)
+        if key not in self._vectors:
+            self.check()
+            self._vectors[key] = unit_vectors(self.checkpoint(side), member)
+        return self._vectors[key]
+
+    def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
+        """The layers of hidden units that are read: all of a small model, some at even places of a large one."""
+        units = self.layout(side).hidden_units
+        small = self.full or max(self.a.bytes_total, self.b.bytes_total) <= READ_ALL_BYTES
+        most = self.most_layers or (len(units) if small else LAYERS_READ)
+        return tuple(units[i] for i in spread_indices(len(units), most))
+
+    @cached_property
+    def unit_pairs(self) -> tuple[UnitPair, ...]:
+        """Layers of equal shape, each paired with the one whose fingerprint is nearest."""
+        pairs: list[UnitPair] = []
+        layers_a, layers_b = self.layers("a"), self.layers("b")
+        shapes = dict.fromkeys((u.width, u.features, len(u.members)) for u in layers_a)
+        for shape in shapes:
+            some_a = [u for u in layers_a if (u.width, u.features, len(u.members)) == shape]
+            some_b = [u for u in layers_b if (u.width, u.features, len(u.members)) == shape]
+            if not some_b:
+                continue
+            prints_a = [self._fingerprints("a", u) for u in some_a]
+            prints_b = [self._fingerprints("b", u) for u in some_b]
+            likeness = np.array([[_mean_likeness(x, y) for y in prints_b] for x in prints_a])
+            for i in range(min(likeness.shape)):
+                likeness[i, i] += SAME_PLACE_BONUS
+            for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
+                places = member_likeness(prints_a[i], prints_b[j])
+                members = tuple((some_a[i].members[k], some_b[j].members[m]) for _, k, m in places)
+                pairs.append(UnitPair(some_a[i], some_b[j], members))
+        return tuple(sorted(pairs, key=lambda p: (p.a.layer is None, p.a.layer or 0, p.a.label)))
+
+    def unit_partners(self, pair: UnitPair) -> np.ndarray:
+        """For the chosen units of a (see `chosen_units`), the best partner among the chosen units of b, (units,)."""
+        if pair not in self._partners:
+            self._partners[pair] = best_partners(self._similarity(pair, chosen_units(pair.a.width)))
+        return self._partners[pair]
+
+    @cached_property
+    def tensor_pairs(self) -> tuple[TensorPair, ...]:
+        """Matrices of equal shape, each of a's with the nearest of b's, put into a's order where units were moved."""
+        pairs: list[TensorPair] = []
+        reordered = {pair.a: pair for units in self.unit_pairs for pair in self._put_in_order(units)}
+        taken_b = {pair.b for pair in reordered.values()}
+        apart: list[tuple[str, str]] = []
+        for shape in dict.fromkeys(self.a.shapes[name] for name in self.layout_a.learned):
+            if len(shape) < 2 or np.prod(shape) < FEWEST_VALUES:
+                continue
+            names_a = [n for n in self.layout_a.learned if self.a.shapes[n] == shape and n not in reordered]
+            names_b = [n for n in self.layout_b.learned if self.b.shapes[n] == shape and n not in taken_b]
+            if not names_a or not names_b:
+                continue
+            likeness = np.stack([self._sketch("a", n) for n in names_a]) @ np.stack(
+                [self._sketch("b", n) for n in names_b]
+            ).T
+            for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
+                if likeness[i, j] >= ALIKE:
+                    pairs.append(TensorPair(names_a[i], names_b[j], 0, None))
+                else:
+                    apart.append((names_a[i], names_b[j]))
+        related = bool(pairs or reordered)
+        pairs += reordered.values()
+        pairs += self._rows_or_columns_moved(apart) if related else [TensorPair(x, y, 0, None) for x, y in apart]
+        return tuple(pairs)
+
+    def _rows_or_columns_moved(self, apart: list[tuple[str, str]]) -> list[TensorPair]:
+        """Pairs among tensors that do not resemble each other as they lie, but do with rows or columns re-ordered."""
+        found: list[TensorPair] = []
+        left = list(apart)
+        for axis in (0, 1):
+            for shape in dict.fromkeys(self.a.shapes[x] for x, _ in left):
+                if len(shape) != 2 or shape[axis] > LARGEST_REORDERED:
+                    continue
+                names_a = [x for x, _ in left if self.a.shapes[x] == shape]
+                names_b = [y for x, y in left if self.a.shapes[x] == shape]
+                prints_a = np.stack([fingerprint(_turned(self.a.read(n), axis)) for n in names_a])
+                prints_b = np.stack([fingerprint(_turned(self.b.read(n), axis)) for n in names_b])
+                for i, j in zip(*linear_sum_assignment(prints_a @ prints_b.T, maximize=True), strict=True):
+                    self.check()
+                    similarity = cosines(_turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis))
+                    partners = best_partners(similarity)
+                    if float(similarity[np.arange(len(partners)), partners].mean()) >= MOVED_ALIKE:
+                        found.append(TensorPair(names_a[i], names_b[j], axis, partners))
+            used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
+            rest_a = [x for x, _ in left if x not in used_a]
+            rest_b = [y for _, y in left if y not in used_b]
+            left = [(x, y) for x in rest_a for y in [self._first_of_shape(x, rest_b)] if y is not None]
+        return found + [TensorPair(x, y, 0, None) for x, y in left]
+
+    def _first_of_shape(self, name: str, rest: list[str]) -> str | None:
+        """Takes the first tensor of b out of `rest` that has the shape of a's `name`."""
+        for other in rest:
+            if self.b.shapes[other] == self.a.shapes[name]:
+                rest.remove(other)
+                return other
+        return None
+
+    def _put_in_order(self, units: UnitPair) -> list[TensorPair]:
+        """The tensors of a re-ordered layer with the order that undoes it; empty where the layer is in order."""
+        if units.a.width > LARGEST_REORDERED or order_agreement(self.unit_partners(units)) >= IN_ORDER:
+            return []
+        similarity = self._similarity(units, np.arange(units.a.width))
+        partners = best_partners(similarity)
+        if float(similarity[np.arange(len(partners)), partners].mean()) < ALIKE * len(units.members):
+            return []
+        return [
+            TensorPair(mine.name, theirs.name, mine.axis, partners)
+            for mine, theirs in units.members
+            if mine.start == theirs.start == 0 and mine.stop == units.a.width and mine.axis == theirs.axis
+        ]
+
+    def _similarity(self, pair: UnitPair, chosen: np.ndarray) -> np.ndarray:
+        """Summed cosines of the chosen units over all tensors of a layer, which share one order of units."""
+        self.check()
+        parts = [cosines(self.vectors("a", a)[chosen], self.vectors("b", b)[chosen]) for a, b in pair.members]
+        return np.sum(parts, axis=0)
+
+    def pair_values(self, pair: TensorPair) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both tensors in a's order of units, in their own number formats."""
+        self.check()
+        a, b = self.a.read(pair.a), self.b.read(pair.b)
+        if pair.partners is not None:
+            b = b.index_select(pair.axis, torch.from_numpy(pair.partners))
+        return a, b
+
+    def _sketch(self, side: Side, name: str) -> np.ndarray:
+        """Values at fixed even places, centred and scaled to length one."""
+        self.check()
+        values = self.checkpoint(side).read(name).flatten()
+        sample = values[torch.from_numpy(spread_indices(len(values), SKETCH_VALUES))].double().numpy()
+        sample = sample - sample.mean()
+        sketch: np.ndarray = sample / max(float(np.linalg.norm(sample)), 1e-300)
+        return sketch
+
+    @cached_property
+    def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
+        return read_vocabulary(self.a), read_vocabulary(self.b)
+
+    @cached_property
+    def shared_tokens(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Row numbers in a's and b's token tables that mean the same token, at most TOKENS_READ, at even places.
+
+        By the tokens' text where both tokenizers are known, else by row number; None without two token tables.
+        """
+        names = self.layout_a.embedding, self.layout_b.embedding
+        if names[0] is None or names[1] is None:
+            return None
+        heights = self.a.shapes[names[0]][0], self.b.shapes[names[1]][0]
+        vocabulary_a, vocabulary_b = self.vocabularies
+        if vocabulary_a is not None and vocabulary_b is not None:
+            both = [
+                (i, j)
+                for token, i in vocabulary_a.ids.items()
+                if i < heights[0] and (j := vocabulary_b.ids.get(token, heights[1])) < heights[1]
+            ]
+            both.sort()
+            rows = np.array(both, dtype=np.int64).reshape(-1, 2)
+        else:
+            rows = np.arange(min(heights))[:, None].repeat(2, axis=1)
+        rows = rows[spread_indices(len(rows), TOKENS_READ)]
+        return rows[:, 0], rows[:, 1]
+
+    def token_vectors(self, side: Side) -> torch.Tensor:
+        """The shared tokens' vectors, centred, (tokens, residual width), float32."""
+        tokens = self.shared_tokens
+        name = self.layout(side).embedding
+        assert tokens is not None and name is not None
+        rows = self.checkpoint(side).read(name)[torch.from_numpy(tokens[0 if side == "a" else 1])].float()
+        return rows - rows.mean(dim=0, keepdim=True)
+
+    def _fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
+        return [fingerprint(self.vectors(side, member)) for member in units.members]
+
+
+def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:
+    return values.float() if axis == 0 else values.float().T
+
+
+def chosen_units(width: int) -> np.ndarray:
+    """Which units of a layer are matched: all, or UNITS_MATCHED at fixed even places."""
+    return spread_indices(width, UNITS_MATCHED)
+
+
+def fingerprint(vectors: torch.Tensor) -> np.ndarray:
+    """A tensor's second moments in a fixed random basis; the same for any order of its units."""
+    generator = torch.Generator().manual_seed(vectors.shape[1])
+    basis = torch.randn(vectors.shape[1], FINGERPRINT_WIDTH, generator=generator) / vectors.shape[1] ** 0.5
+    reduced = centred_unit_rows(vectors) @ basis
+    moments = (reduced.T @ reduced) / len(vectors) - basis.T @ basis / vectors.shape[1]
+    flat: np.ndarray = moments.double().numpy().ravel()
+    return flat / max(float(np.linalg.norm(flat)), 1e-30)
+
+
+def member_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[tuple[float, int, int]]:
+    """The best pairing of two layers' tensors: (likeness, place in a, place in b), by place in a."""
+    table = np.array([[float(x @ y) for y in b] for x in a])
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return [(float(table[i, j]), int(i), int(j)) for i, j in zip(rows, columns, strict=True)]
+
+
+def _mean_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+    pairs = member_likeness(a, b)
+    return sum(likeness for likeness, _, _ in pairs) / len(pairs)

@@ -1,0 +1,398 @@
+"""What a user can mend: one sentence says what is wrong and one says the way out, in each language."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+
+LANGUAGES = ("en", "zh")
+
+# Letters and marks that draw nothing; a name made of them would look empty, or like another name.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+# Control, format (bidirectional, zero-width, tags), surrogate, private and unassigned characters.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+TEXTS: dict[str, dict[str, tuple[str, str]]] = {
+    # What was named.
+    "not_found": {
+        "en": (
+            "There is no file or folder called “{name}”.",
+            "Check the spelling, or give the full path of the model's folder.",
+        ),
+        "zh": ("找不到名为“{name}”的文件或文件夹。", "请检查拼写，或给出模型文件夹的完整路径。"),
+    },
+    "hub_not_available": {
+        "en": (
+            "“{name}” looks like a name on a model hub, but this version reads only local folders and files.",
+            "Download the model and give the path of its folder.",
+        ),
+        "zh": (
+            "“{name}”看起来是模型托管平台上的名字，而当前版本只能读取本地的文件夹和文件。",
+            "请先下载这个模型，再给出它所在文件夹的路径。",
+        ),
+    },
+    "not_allowed": {
+        "en": (
+            "This page compares only the exhibits, so “{name}” was not opened.",
+            "Choose one of the exhibits, or run the tool on your own computer to compare your own files.",
+        ),
+        "zh": (
+            "本页面只比较展品，因此没有打开“{name}”。",
+            "请从展品中选择，或在自己的电脑上运行本工具来比较自己的文件。",
+        ),
+    },
+    "empty_folder": {
+        "en": (
+            "The folder “{name}” is empty.",
+            "Give the folder that holds the model's files, such as model.safetensors and config.json.",
+        ),
+        "zh": (
+            "文件夹“{name}”是空的。",
+            "请给出存放模型文件（例如 model.safetensors 和 config.json）的文件夹。",
+        ),
+    },
+    "no_model_here": {
+        "en": (
+            "The folder “{name}” holds no weights, configuration or tokenizer of a model.",
+            "Give a folder with .safetensors or PyTorch files, or name the weights file itself.",
+        ),
+        "zh": (
+            "文件夹“{name}”里没有模型的权重、配置或分词器。",
+            "请给出含有 .safetensors 或 PyTorch 文件的文件夹，或直接给出权重文件。",
+        ),
+    },
+    "several_models": {
+        "en": (
+            "The folder “{name}” holds several weight files that seem to be different models.",
+            "Name the one weights file you mean, for example “{file}”.",
+        ),
+        "zh": (
+            "文件夹“{name}”里有多个权重文件，看起来属于不同的模型。",
+            "请指明要比较的那一个权重文件，例如“{file}”。",
+        ),
+    },
+    "no_weights": {
+        "en": (
+            "“{name}” comes without weights, so no values can be read from it.",
+            "Download its weight files into the same folder and try again.",
+        ),
+        "zh": ("“{name}”没有附带权重，因此读不到任何数值。", "请把权重文件下载到同一文件夹后重试。"),
+    },
+    "missing_shard": {
+        "en": (
+            "“{name}” is incomplete: {count} of its {total} weight files are missing, first “{file}”.",
+            "Download the missing files into the same folder and try again.",
+        ),
+        "zh": (
+            "模型“{name}”不完整：{total} 个权重文件里缺少 {count} 个，首先缺少的是“{file}”。",
+            "请把缺少的文件下载到同一文件夹后重试。",
+        ),
+    },
+    # Files that cannot or may not be opened.
+    "unsafe_path": {
+        "en": (
+            "“{file}” leads outside the model's folder, so it was not opened.",
+            "Put the real file into the folder instead of a link or a path to another place.",
+        ),
+        "zh": (
+            "“{file}”指向模型文件夹之外，因此没有打开。",
+            "请把真正的文件放进该文件夹，不要使用指向别处的链接或路径。",
+        ),
+    },
+    "not_a_file": {
+        "en": (
+            "“{file}” is not an ordinary file, so it was not opened.",
+            "Replace it with the real file, or give another folder.",
+        ),
+        "zh": ("“{file}”不是普通文件，因此没有打开。", "请换成真正的文件，或给出另一个文件夹。"),
+    },
+    "not_readable": {
+        "en": (
+            "The system does not let this program read “{file}”.",
+            "Check the permissions of the file and of the disk, then try again.",
+        ),
+        "zh": ("系统不允许本程序读取“{file}”。", "请检查该文件的权限和磁盘状态，然后重试。"),
+    },
+    "changed_file": {
+        "en": (
+            "The file “{file}” changed while it was being read.",
+            "Wait until nothing writes to it any more, then start again.",
+        ),
+        "zh": ("文件“{file}”在读取过程中发生了变化。", "请等到不再有程序写入它时重新开始。"),
+    },
+    "unknown_format": {
+        "en": (
+            "“{file}” is not in a format that can be read here.",
+            "Give a .safetensors file, a PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
+        ),
+        "zh": (
+            "“{file}”的格式无法在此读取。",
+            "请给出 .safetensors 文件、PyTorch 文件（.bin、.pt、.pth、.th、.ckpt）或模型所在的文件夹。",
+        ),
+    },
+    "pointer_file": {
+        "en": (
+            "“{file}” is only a Git LFS pointer, a note that stands in for the weights.",
+            "Run “git lfs pull” in the model's folder, or download the file itself.",
+        ),
+        "zh": (
+            "“{file}”只是 Git LFS 的指针文件，并不是权重本身。",
+            "请在模型文件夹中运行“git lfs pull”，或直接下载该文件。",
+        ),
+    },
+    "too_large_file": {
+        "en": (
+            "The file “{file}” is larger than the {limit} that can be read here.",
+            "Use a smaller file, or save the model as safetensors, which is read piece by piece.",
+        ),
+        "zh": (
+            "文件“{file}”超过了此处可读取的上限 {limit}。",
+            "请使用较小的文件，或把模型另存为可以逐块读取的 safetensors 格式。",
+        ),
+    },
+    "too_large_tensor": {
+        "en": (
+            "The tensor “{tensor}” needs more memory than there is.",
+            "Compare models with smaller tensors, or use a computer with more memory.",
+        ),
+        "zh": (
+            "读取张量“{tensor}”所需的内存超过了可用内存。",
+            "请比较张量较小的模型，或换用内存更大的电脑。",
+        ),
+    },
+    # What the bytes say.
+    "truncated": {
+        "en": (
+            "The file “{file}” ends too early: part of it is missing.",
+            "Download it again and check its size against the one given where it is published.",
+        ),
+        "zh": ("文件“{file}”不完整，末尾有缺失。", "请重新下载，并与发布页面给出的文件大小核对。"),
+    },
+    "bad_header": {
+        "en": (
+            "The file “{file}” does not keep to the safetensors format: {why}.",
+            "Download it again, or save the model anew with the safetensors library.",
+        ),
+        "zh": (
+            "文件“{file}”不符合 safetensors 格式：{why}。",
+            "请重新下载，或用 safetensors 库重新保存该模型。",
+        ),
+    },
+    "too_many_tensors": {
+        "en": (
+            "“{file}” lists more than the {limit} tensors that one model may have here.",
+            "Check that this is the weights file of one model, and download it again.",
+        ),
+        "zh": (
+            "文件“{file}”列出的张量超过了此处单个模型的上限 {limit} 个。",
+            "请确认它是单个模型的权重文件，并重新下载。",
+        ),
+    },
+    "no_tensors": {
+        "en": (
+            "The file “{file}” holds no tensors, so there is nothing to compare.",
+            "Give the file that holds the model's weights.",
+        ),
+        "zh": ("文件“{file}”中没有张量，因此无可比较。", "请给出存放模型权重的文件。"),
+    },
+    "header_too_large": {
+        "en": (
+            "The header of “{file}” claims {size} bytes, more than the {limit} that the format allows.",
+            "Check that this is a safetensors file, and download it again.",
+        ),
+        "zh": (
+            "文件“{file}”的头部声称有 {size} 字节，超过了该格式允许的 {limit}。",
+            "请确认这是 safetensors 文件，并重新下载。",
+        ),
+    },
+    "overlapping_tensors": {
+        "en": (
+            "In “{file}” the tensor “{tensor}” claims bytes that belong to another tensor.",
+            "Download the file again, or save the model anew with the safetensors library.",
+        ),
+        "zh": (
+            "文件“{file}”中，张量“{tensor}”占用了属于另一个张量的字节。",
+            "请重新下载，或用 safetensors 库重新保存该模型。",
+        ),
+    },
+    "unsafe_pickle": {
+        "en": (
+            "“{file}” opens only by running Python code ({what}), so it was refused and nothing was run.",
+            "Use the model's safetensors files, or ask its publisher for a file that holds only the weights.",
+        ),
+        "zh": (
+            "打开文件“{file}”需要运行 Python 代码（{what}），因此已拒绝打开，没有运行任何内容。",
+            "请改用该模型的 safetensors 文件，或请发布者提供只含权重的文件。",
+        ),
+    },
+    "unreadable_archive": {
+        "en": (
+            "The file “{file}” cannot be read as PyTorch weights: {why}.",
+            "Download it again, or use the model's safetensors files.",
+        ),
+        "zh": (
+            "文件“{file}”无法作为 PyTorch 权重读取：{why}。",
+            "请重新下载，或改用该模型的 safetensors 文件。",
+        ),
+    },
+    "bad_config": {
+        "en": (
+            "The file “{file}” beside the weights cannot be used: {why}.",
+            "Download it again, or remove it and compare the weights alone.",
+        ),
+        "zh": ("权重旁边的文件“{file}”无法使用：{why}。", "请重新下载，或将它移走后只比较权重。"),
+    },
+    "unknown_tensor_type": {
+        "en": (
+            "The tensor “{tensor}” is stored as “{dtype}”, a type that cannot be read here.",
+            "Convert the model to float32, float16 or bfloat16 and try again.",
+        ),
+        "zh": (
+            "张量“{tensor}”以“{dtype}”类型存储，此处无法读取。",
+            "请把模型转换为 float32、float16 或 bfloat16 后重试。",
+        ),
+    },
+    "not_finite": {
+        "en": (
+            "The tensor “{tensor}” of “{name}” holds values that are infinite or not a number.",
+            "Check that the file is complete, or use another version of the model.",
+        ),
+        "zh": ("“{name}”的张量“{tensor}”含有无穷大或非数值。", "请确认文件完整，或换用该模型的其他版本。"),
+    },
+    # What was asked.
+    "different_kinds": {
+        "en": (
+            "No two tensors of “{a}” and “{b}” can be compared, because the models are of different kinds.",
+            "Choose two models of the same kind, for example two language models.",
+        ),
+        "zh": (
+            "“{a}”和“{b}”没有任何可以相互比较的张量，因为它们不是同一类模型。",
+            "请选择两个同类的模型，例如两个语言模型。",
+        ),
+    },
+    "not_a_language_model": {
+        "en": (
+            "“{name}” cannot be run as a language model here.",
+            "Choose a language model with its tokenizer, or compare the weights, which needs no running.",
+        ),
+        "zh": (
+            "“{name}”无法在此作为语言模型运行。",
+            "请选择带有分词器的语言模型，或改为比较权重，那不需要运行模型。",
+        ),
+    },
+    "bad_pairs_file": {
+        "en": (
+            "The list of pairs “{file}” cannot be used.",
+            "Give a CSV file in UTF-8 with the columns a, b and, where known, base, one pair on each line.",
+        ),
+        "zh": (
+            "模型对列表“{file}”无法使用。",
+            "请给出 UTF-8 编码的 CSV 文件，列名为 a、b，以及已知时的 base，每行一对。",
+        ),
+    },
+}
+
+# What {why} can say; a word that is not listed here is shown as it was given.
+REASONS: dict[str, dict[str, str]] = {
+    "not_json": {"en": "it is not valid JSON", "zh": "不是有效的 JSON"},
+    "not_object": {"en": "it is not a JSON object", "zh": "不是 JSON 对象"},
+    "nested_too_deep": {"en": "it is nested too deep", "zh": "嵌套过深"},
+    "too_many_entries": {"en": "it has too many entries", "zh": "条目过多"},
+    "duplicate_name": {"en": "it names something twice", "zh": "有重复的名称"},
+    "name_too_long": {"en": "a name in it is too long", "zh": "其中有过长的名称"},
+    "bad_entry": {"en": "an entry lacks type, shape or place", "zh": "有条目缺少类型、形状或位置"},
+    "absurd_shape": {"en": "a tensor has an impossible shape", "zh": "有张量的形状不可能存在"},
+    "wrong_size": {"en": "the size of a tensor does not fit its shape", "zh": "有张量的大小与形状不符"},
+    "bytes_without_owner": {"en": "some bytes belong to no tensor", "zh": "有些字节不属于任何张量"},
+    "bad_weight_map": {"en": "its weight_map is unusable", "zh": "其中的 weight_map 无法使用"},
+    "not_pytorch": {"en": "it is not a PyTorch file", "zh": "它不是 PyTorch 文件"},
+    "damaged": {"en": "it is damaged", "zh": "文件已损坏"},
+    "compressed": {"en": "its parts are compressed", "zh": "内部数据被压缩过"},
+    "a_program": {"en": "it is a TorchScript program", "zh": "它是 TorchScript 程序"},
+}  # fmt: skip
+
+# What stands for a fact that was not given.
+_UNNAMED: dict[str, dict[str, str]] = {
+    "name": {"en": "this model", "zh": "这个模型"},
+    "a": {"en": "the first model", "zh": "第一个模型"},
+    "b": {"en": "the second model", "zh": "第二个模型"},
+    "file": {"en": "a file", "zh": "某个文件"},
+    "tensor": {"en": "a tensor", "zh": "某个张量"},
+    "why": {"en": "it is damaged", "zh": "文件已损坏"},
+    "what": {"en": "an unlisted function", "zh": "未获许可的函数"},
+    "limit": {"en": "amount", "zh": "限额"},
+    "size": {"en": "too many", "zh": "过多"},
+    "count": {"en": "some", "zh": "若干"},
+    "total": {"en": "all", "zh": "全部"},
+    "dtype": {"en": "an unknown type", "zh": "未知类型"},
+}
+
+
+class Cancelled(Exception):
+    """The user pressed Stop."""
+
+
+class UserError(Exception):
+    """Something that the user can mend; `say` words it. Raises KeyError for a kind that has no text."""
+
+    def __init__(self, kind: str, **facts: object) -> None:
+        """Keep the kind and its facts; facts may be hostile, they are made printable when worded."""
+        if kind not in TEXTS:
+            raise KeyError(kind)
+        super().__init__(kind, facts)
+        self.kind = kind
+        self.facts = facts
+
+    def say(self, language: str = "en") -> tuple[str, str]:
+        """Return what is wrong and the way out, one sentence each; English unless the language is "zh"."""
+        language = language if language in LANGUAGES else "en"
+        message, remedy = TEXTS[self.kind][language]
+        return self._word(message, language), self._word(remedy, language)
+
+    def as_dict(self, language: str = "en") -> dict[str, str]:
+        """Return the record that the command line and the page hand on."""
+        message, remedy = self.say(language)
+        return {"kind": self.kind, "message": message, "remedy": remedy}
+
+    def __str__(self) -> str:
+        return " ".join(self.say())
+
+    def _word(self, template: str, language: str) -> str:
+        words = {}
+        for _, field, _, _ in string.Formatter().parse(template):
+            if field is None:
+                continue
+            fact = self.facts.get(field)
+            if fact is None:
+                words[field] = _UNNAMED[field][language]
+            elif field == "why" and fact in REASONS:
+                words[field] = REASONS[str(fact)][language]
+            else:
+                words[field] = printable(fact)
+        return template.format(**words)
+
+
+def printable(text: object, limit: int = 80) -> str:
+    """Return the text on one line of at most `limit` characters, without what hides, moves or reorders text.
+
+    Control, bidirectional, zero-width and unassigned characters go; any space becomes one plain space.
+    A long text keeps its beginning and its end; an empty one becomes a question mark.
+    """
+    # The scan is bounded, so that a name of 100 MB costs no more than a long one.
+    raw = str(text)
+    raw = raw if len(raw) <= 8 * limit else raw[: 4 * limit] + "…" + raw[-4 * limit :]
+    kept = []
+    for character in raw:
+        category = unicodedata.category(character)
+        if category[0] == "Z" or character in "\t\n\r":
+            kept.append(" ")
+        elif category not in _UNPRINTABLE and not _INVISIBLE.match(character):
+            kept.append(character)
+    clean = " ".join("".join(kept).split())
+    if len(clean) > limit:
+        head = (limit - 1) // 2
+        clean = clean[:head] + "…" + clean[len(clean) - (limit - 1 - head) :]
+    return clean or "?"

@@ -1,0 +1,1 @@
+"""What the bytes of a weights file mean: one file per format."""

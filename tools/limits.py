@@ -1,0 +1,87 @@
+"""What a result cannot tell: sentences in both languages, chosen by the answer. No numbers are worded here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TEXTS: dict[str, dict[str, str]] = {
+    "no_weights": {
+        "en": "At least one side has no weights here, so nothing could be measured; names and settings alone never decide.",
+        "zh": "至少有一方没有权重文件，因此无法测量；单凭名称和设置永远不能下结论。",
+    },
+    "nothing_to_measure": {
+        "en": "No test that may decide could run on these two files, so the tool cannot say.",
+        "zh": "能够下结论的检测在这两个文件上都无法进行，因此本工具不能作答。",
+    },
+    "no_power": {
+        "en": "A copy planted for practice was not found in models of these shapes, so silence means nothing here.",
+        "zh": "在这种形状的模型里，连我们自己埋下的副本都没有找到，因此“没发现”在这里不说明任何问题。",
+    },
+    "between_sibling_and_copy": {
+        "en": "The models share the base and part of what was added to it, more than siblings usually do and less than a copy.",
+        "zh": "两个模型共有同一个基座，也共有一部分后加的改动：比一般的同源模型多，又比副本少。",
+    },
+    "intent": {
+        "en": "This compares numbers. It says nothing of intent, permission, licences or who is right.",
+        "zh": "这里比较的是数字，不涉及意图、授权、许可证，也不评判谁对谁错。",
+    },
+    "siblings": {
+        "en": "Without the common base, two models made from one third model cannot be told from parent and child.",
+        "zh": "如果不指出共同的基座，就无法区分“一个来自另一个”和“两个都来自第三个模型”。",
+    },
+    "same_start": {
+        "en": "Models trained from one and the same random start look related, although neither was made from the other.",
+        "zh": "从同一次随机初始化出发训练的两个模型也会显得有关联，尽管谁也不是由谁做成的。",
+    },
+    "distillation": {
+        "en": "Learning from another model's answers (distillation) leaves no trace in the weights and is not seen here.",
+        "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
+    },
+    "not_searched": {
+        "en": "Small merge weights, a copied embedding or attention alone, and heavy re-training can go unnoticed.",
+        "zh": "占比很小的合并、只复制嵌入层或注意力层、以及大幅度的重新训练，都可能不被发现。",
+    },
+    "no_reordered_power": {
+        "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",
+        "zh": "在这类模型里，如果副本的神经元被重新排过序，本次检测是发现不了的。",
+    },
+    "base_believed": {
+        "en": "That the named base is the true common base was taken from the question and not tested.",
+        "zh": "“所给的基座就是真正的共同基座”来自提问，本次没有检验。",
+    },
+    "stress": {
+        "en": "These disguises are the ones we know; others may exist.",
+        "zh": "这里试的是我们已知的伪装方式，可能还有别的。",
+    },
+    "describe": {
+        "en": "Roles are read from names, shapes and contents; an unusual network may be described in part only.",
+        "zh": "各张量的角色由名称、形状和内容推断；结构特殊的网络可能只能描述一部分。",
+    },
+}
+
+
+def limits(
+    answer: str, *, reason: str | None = None, base: bool = False, power: Mapping[str, Any] | None = None,
+    has_weights: bool = True,
+) -> list[str]:
+    """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
+    keys: list[str] = [reason] if reason in TEXTS else []
+    if answer in ("stress", "describe"):
+        keys = [answer] if has_weights else [answer, "no_weights"]
+        return [TEXTS[key]["en"] for key in keys]
+    if answer in ("disguised_copy", "derived", "shared_part"):
+        keys += ["base_believed"] if base else ["siblings"]
+        keys.append("same_start")
+    if answer == "common_origin":
+        keys.append("base_believed")
+    if answer in ("independent", "undecided") and reason != "no_weights":
+        if power is not None and power.get("largest_noise_caught_reordered") is None:
+            keys.append("no_reordered_power")
+        keys += ["not_searched", "distillation"]
+    return [TEXTS[key]["en"] for key in [*dict.fromkeys(keys), "intent"]]
+
+
+def translated(sentence: str, language: str) -> str:
+    """A sentence of `limits` in another language; the sentence itself where it is none of ours."""
+    return next((text.get(language, sentence) for text in TEXTS.values() if text["en"] == sentence), sentence)

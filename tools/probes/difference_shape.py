@@ -1,0 +1,59 @@
+"""What lies between the two models: rounding, noise, a few directions, or training?
+
+Pairs every large tensor of one model with the one of the other that it resembles, undoes a re-ordering of hidden units,
+and looks at what is left: nothing, the flat error of rounding, evenly spread Gaussian noise, a low-rank change, values
+set to zero, or the uneven change that training leaves.
+
+Blind to: whether the models are related at all (it supposes so), rotations, training hidden under larger noise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from tools.comparison import Comparison
+from tools.difference import compare_values
+from tools.evidence import Abstention, Evidence, Finding
+
+UNIT = "size of the difference relative to the weights, 0 for none"
+NULL = "none: tells how two models differ once others have found that they are related"
+ROLE = "context"
+SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads")
+REFERENCE = "method K1, residual anatomy; Marchenko and Pastur (1967) for the edge of noise"
+
+
+def measure(comparison: Comparison) -> Finding:
+    rows: list[dict[str, Any]] = []
+    sizes: dict[str, int] = defaultdict(int)
+    for pair in comparison.tensor_pairs:
+        a, b = comparison.pair_values(pair)
+        difference = compare_values(a, b)
+        sizes[difference.kind] += a.numel()
+        rows.append(
+            {
+                "a": pair.a,
+                "b": pair.b,
+                "kind": difference.kind,
+                "amount": difference.amount,
+                "statistic": difference.relative_size,
+                "cosine": difference.cosine,
+                "along_a": difference.along_a,
+                "along_b": difference.along_b,
+                "coarser": difference.coarser,
+                "reordered": pair.partners is not None,
+                "n": a.numel(),
+            }
+        )
+    related = [row for row in rows if row["kind"] != "unrelated"]
+    if not related:
+        return Abstention("No tensor of one model resembles a tensor of the other.")
+    total = sum(sizes.values())
+    where = {
+        "shares": {kind: size / total for kind, size in sorted(sizes.items())},
+        "share_of_a": total / max(comparison.layout_a.parameters, 1),
+        "share_of_b": total / max(comparison.layout_b.parameters, 1),
+        "tensors": rows,
+    }
+    count = sum(row["n"] for row in related)
+    return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)

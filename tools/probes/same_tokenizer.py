@@ -1,0 +1,92 @@
+"""Do the two models cut text into the same tokens?
+
+Compares the token lists, their numbers, the merges and the tokens added by hand. Reusing a tokenizer is ordinary and
+often recommended, so this opens a question and never closes it.
+
+Blind to: weights. Strangers share tokenizers, and a copy may carry a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tools.comparison import Comparison
+from tools.evidence import Abstention, Evidence, Finding
+from tools.vocabulary import Vocabulary
+
+UNIT = "share of the tokens of both vocabularies that both have, 0 to 1"
+NULL = "none: strangers of one family share a tokenizer"
+ROLE = "context"
+SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
+REFERENCE = "Jaccard index of the token sets; ordered equality after the model-provenance-kit's vocabulary signals"
+
+
+def measure(comparison: Comparison) -> Finding:
+    configuration = _configuration_likeness(comparison)
+    a, b = comparison.vocabularies
+    if a is None or b is None:
+        if configuration is None:
+            return Abstention("At least one side has no tokenizer file.")
+        return Evidence(configuration["share_equal"], None, configuration["keys"], {"configuration": configuration})
+    where = vocabulary_likeness(a, b)
+    if configuration is not None:
+        where["configuration"] = configuration
+    return Evidence(where["tokens_shared"], None, len(a.ids.keys() | b.ids.keys()), where)
+
+
+def vocabulary_likeness(a: Vocabulary, b: Vocabulary) -> dict[str, Any]:
+    """How two vocabularies relate; every share between 0 and 1."""
+    both = a.ids.keys() & b.ids.keys()
+    same_number = sum(a.ids[token] == b.ids[token] for token in both)
+    shifts: dict[int, int] = {}
+    for token in both:
+        shift = b.ids[token] - a.ids[token]
+        shifts[shift] = shifts.get(shift, 0) + 1
+    merges = set(a.merges) & set(b.merges)
+    return {
+        "tokens_shared": len(both) / max(len(a.ids.keys() | b.ids.keys()), 1),
+        "share_of_a": len(both) / max(len(a.ids), 1),
+        "share_of_b": len(both) / max(len(b.ids), 1),
+        "same_number": same_number / max(len(both), 1),
+        "most_common_shift": max(shifts, key=lambda shift: shifts[shift], default=0),
+        "merges_shared": len(merges) / max(len(set(a.merges) | set(b.merges)), 1) if a.merges or b.merges else None,
+        "added_shared": len(a.added & b.added),
+        "added_of_a": len(a.added),
+        "added_of_b": len(b.added),
+    }
+
+
+def _configuration_likeness(comparison: Comparison) -> dict[str, Any] | None:
+    """Share of equal entries of tokenizer_config.json, and whether both name one class or one author's code."""
+    documents = []
+    for checkpoint in (comparison.a, comparison.b):
+        try:
+            document = json.loads(checkpoint.side_file("tokenizer_config.json") or b"null")
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        documents.append(document)
+    a, b = documents
+    keys = a.keys() | b.keys()
+    equal = [key for key in keys if key in a and key in b and a[key] == b[key]]
+    return {
+        "share_equal": len(equal) / max(len(keys), 1),
+        "keys": len(keys),
+        "equal": a == b,
+        "same_class": a.get("tokenizer_class") == b.get("tokenizer_class") and "tokenizer_class" in a,
+        "same_code": a.get("auto_map") == b.get("auto_map") and bool(a.get("auto_map")),
+        "code_named": _code_names(a) if a.get("auto_map") == b.get("auto_map") else [],
+    }
+
+
+def _code_names(document: dict[str, Any]) -> list[str]:
+    """The module names of `auto_map`: text of the file, shown as data and never imported."""
+    table = document.get("auto_map")
+    names: list[str] = []
+    for value in table.values() if isinstance(table, dict) else []:
+        for entry in value if isinstance(value, list) else [value]:
+            if isinstance(entry, str):
+                names.append(entry)
+    return sorted(set(names))

@@ -1,0 +1,76 @@
+"""Does one model also hold what the other added to the base they share?
+
+Two honest fine-tunes of one base resemble each other because of the base. What tells a copy is the difference from the
+base: a copy of a fine-tune carries all of what that fine-tune changed, an independent fine-tune of the same base only the
+part that any training would have changed alike. Measured tensor by tensor as the share of one side's changes that the
+other side holds too.
+
+Blind to: re-ordered or rotated models, fine-tunes on the same data in the same order, changes too small to measure.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tools.comparison import Comparison
+from tools.evidence import Abstention, Evidence, Finding
+from tools.significance import LN10
+
+UNIT = "share of one model's changes to the base that the other also holds, about 0 to 1"
+NULL = "siblings: fine-tunes of one base made apart share at most half of what either changed"
+ROLE = "decides"
+SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_heads")
+REFERENCE = "after task vectors (Ilharco et al., ICLR 2023) and merge weights by least squares (method K6)"
+
+SIBLINGS_SHARE = 0.5
+# Changes smaller than this share of the weights are within rounding of 16-bit formats.
+SMALLEST_CHANGE = 2e-3
+FEWEST_TENSORS = 3
+
+
+def measure(comparison: Comparison) -> Finding:
+    if comparison.base is None:
+        return Abstention("No common base was named.")
+    to_base = {
+        side: {pair.a: pair.b for pair in Comparison(checkpoint, comparison.base, stop=comparison.stop).tensor_pairs
+               if pair.partners is None}
+        for side, checkpoint in (("a", comparison.a), ("b", comparison.b))
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for pair in comparison.tensor_pairs:
+        base_name = to_base["a"].get(pair.a)
+        if pair.partners is not None or base_name is None or to_base["b"].get(pair.b) != base_name:
+            continue
+        a, b = (side.double() for side in comparison.pair_values(pair))
+        base = comparison.base.read(base_name).double()
+        added_a, added_b = a - base, b - base
+        energy_a, energy_b = float(added_a.square().sum()), float(added_b.square().sum())
+        least = float(base.square().sum()) * SMALLEST_CHANGE**2
+        if min(energy_a, energy_b) <= least or max(energy_a, energy_b) > 1.5 * float(base.square().sum()):
+            continue
+        both = float((added_a * added_b).sum())
+        rows.append(
+            {
+                "a": pair.a, "b": pair.b, "base": base_name, "n": a.numel(),
+                "a_holds_of_b": both / energy_b, "b_holds_of_a": both / energy_a,
+                "cosine": both / math.sqrt(energy_a * energy_b),
+            }
+        )  # fmt: skip
+    if len(rows) < FEWEST_TENSORS:
+        return Abstention("One of the models changed too little of the base, or is no relative of it.")
+    weights = np.array([row["n"] for row in rows], dtype=float)
+    held = {key: np.array([row[key] for row in rows]) for key in ("a_holds_of_b", "b_holds_of_a")}
+    shares = {key: float(np.average(values, weights=weights)) for key, values in held.items()}
+    key = max(shares, key=lambda k: shares[k])
+    excess = stats.ttest_1samp(held[key], SIBLINGS_SHARE, alternative="greater")
+    log10_pvalue = float(stats.t.logsf(excess.statistic, len(rows) - 1)) / LN10
+    where = {
+        **shares,
+        "cosine": float(np.average([row["cosine"] for row in rows], weights=weights)),
+        "tensors": rows,
+    }
+    return Evidence(shares[key], min(0.0, log10_pvalue), len(rows), where)

@@ -1,0 +1,157 @@
+"""A result in words: one sentence, a few reasons, Markdown; English and Chinese. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tools.errors import printable
+from tools.limits import translated
+from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT
+
+LANGUAGES = ("en", "zh")
+
+Result = Mapping[str, Any]
+
+
+def summary(result: Result, language: str = "en") -> dict[str, Any]:
+    """The short form: word, icon, headline, strength, at most three reasons, what it does not mean, what to do next."""
+    answer = result["answer"]
+    words = ANSWERS[answer]
+    return {
+        "word": words["word"][language],
+        "icon": words["icon"],
+        "headline": words["headline"][language].format(**_names(result)),
+        "strength": strength(result, language),
+        "reasons": reasons(result, language)[:3],
+        "changes": [change(entry, language) for entry in result["changes"]],
+        "direction": direction(result, language),
+        "power": power(result, language),
+        "not_meaning": [translated(sentence, language) for sentence in result["limits"]],
+        "next": NEXT[answer][language],
+    }
+
+
+def strength(result: Result, language: str = "en") -> str:
+    """How sure, on the forensic scale; empty where nothing was measured."""
+    found = result["strength"]
+    if found["words"] is None or found["log10_pvalue"] is None:
+        return TEXT["no_strength"][language]
+    if result["answer"] == "independent":
+        return power(result, language)
+    return TEXT["strength"][language].format(
+        words=SCALE[found["words"]][language], chance=chance(found["log10_pvalue"], language)
+    )
+
+
+def reasons(result: Result, language: str = "en") -> list[str]:
+    """One sentence for each probe that the answer leans on, then for context that a reader will ask about."""
+    names = [*result["because"], *[name for name in result["findings"] if name not in result["because"]]]
+    sentences = []
+    for name in names:
+        finding = result["findings"].get(name)
+        if finding is not None and "abstained" not in finding and name in REASONS:
+            sentences.append(REASONS[name](finding, language, name in result["because"]))
+    return [sentence for sentence in sentences if sentence]
+
+
+def change(entry: Mapping[str, Any], language: str = "en") -> str:
+    """One entry of the list of changes, as a phrase with its amount."""
+    return CHANGES[entry["kind"]][language].format(amount=_amount(entry))
+
+
+def direction(result: Result, language: str = "en") -> str:
+    """Which came from which, or that this is not known; empty where the question does not arise."""
+    if result["answer"] not in ("disguised_copy", "derived", "shared_part"):
+        return ""
+    found = result["direction"]
+    sentence = DIRECTIONS[found["answer"]][language].format(**_names(result))
+    because = [DIRECTIONS["because"][reason][language] for reason in found["because"]]
+    joint = "; " if language == "en" else "；"
+    return sentence if not because else sentence + (" (" if language == "en" else "（") + joint.join(because) + (
+        ")." if language == "en" else "）。"
+    )
+
+
+def power(result: Result, language: str = "en") -> str:
+    """What would have been caught, for an independent pair."""
+    found = result["power"]
+    if not found:
+        return ""
+    in_order, reordered = found["largest_noise_caught"], found["largest_noise_caught_reordered"]
+    parts = []
+    if in_order is not None:
+        parts.append(TEXT["power_in_order"][language].format(percent=percent(in_order)))
+    if reordered is not None:
+        parts.append(TEXT["power_reordered"][language].format(percent=percent(reordered)))
+    return " ".join(parts) if language == "en" else "".join(parts)
+
+
+def markdown(result: Result, language: str = "en") -> str:
+    """The whole result as a Markdown document; every name is code, since names are foreign text."""
+    short = summary(result, language)
+    text: Callable[[str], str] = lambda key: TEXT[key][language]  # noqa: E731
+    names = _names(result, code=True)
+    lines = [f"# {text('title')}", "", f"**{short['icon']} {short['word']}**", ""]
+    lines += [ANSWERS[result["answer"]]["headline"][language].format(**names), "", short["strength"], ""]
+    if short["direction"]:
+        lines += [short["direction"], ""]
+    lines += [f"## {text('why')}", "", *[f"- {sentence}" for sentence in reasons(result, language)], ""]
+    if short["changes"]:
+        lines += [f"## {text('changes')}", "", *[f"- {phrase}" for phrase in short["changes"]], ""]
+    lines += [f"## {text('limits')}", "", *[f"- {sentence}" for sentence in short["not_meaning"]], ""]
+    lines += [f"## {text('findings')}", "", "| " + " | ".join(text("columns").split("|")) + " |", "|---|---|---|---|"]
+    for name, finding in result["findings"].items():
+        value = finding["abstained"] if "abstained" in finding else number(finding["statistic"])
+        rarity = "" if finding.get("log10_pvalue") is None else f"{finding['log10_pvalue']:.1f}"
+        lines.append(f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |")
+    lines += ["", f"## {text('models')}", ""]
+    for side in ("a", "b", "base"):
+        model = result[side]
+        if model is not None:
+            lines.append(f"- {_code(model['name'])}: {model['parameters'] or '?'} {text('parameters')}")
+            lines += [f"  - {_code(file)} sha256 {digest or '?'}" for file, digest in model["files"].items()]
+    cost = result["cost"]
+    lines += ["", text("cost").format(
+        read=cost["bytes_read_a"] + cost["bytes_read_b"], total=cost["bytes_total_a"] + cost["bytes_total_b"],
+        seconds=f"{cost['seconds']:.1f}",
+    ), "", f"## {text('reproduce')}", "", "```", printable(result["reproduce"]["command"], 400), "```", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def chance(log10_pvalue: float, language: str = "en") -> str:
+    """A p-value a non-expert can read: once in 10^40."""
+    if log10_pvalue > -1.0:
+        return TEXT["chance_common"][language].format(percent=percent(10**log10_pvalue))
+    return TEXT["chance_rare"][language].format(power=int(-log10_pvalue))
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with as many digits as it deserves."""
+    value = 100.0 * share
+    if 0 < abs(value) < 1:
+        return f"{value:.2g}%"
+    return f"{value:.0f}%" if value >= 10 or value == 0 else f"{value:.1f}%"
+
+
+def number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _amount(entry: Mapping[str, Any]) -> str:
+    amount, unit = entry["amount"], entry["unit"] or ""
+    if amount is None:
+        return ""
+    if unit.startswith(("share", "size")):
+        return percent(amount)
+    return f"{amount:.0f}"
+
+
+def _names(result: Result, *, code: bool = False) -> dict[str, str]:
+    shown = _code if code else printable
+    return {side: shown(result[side]["name"]) if result[side] else "" for side in ("a", "b", "base")}
+
+
+def _code(name: str) -> str:
+    """A foreign name as inline code that it cannot break out of."""
+    return "`" + printable(name).replace("`", "'").replace("|", "/") + "`"

@@ -1,0 +1,352 @@
+"""Which tensors a model learned, which hold hidden units, and which hold its tokens: by name, shape and content.
+
+Hidden units are the numbers between two matrices that nothing else in the network sees (an MLP's inner layer, the
+channels of a convolution). Training treats them alike, so their order is an accident of the initialisation. That is
+what makes the tests of `tools.probes` exact; widths that carry meaning (tokens, classes, positions, the residual stream
+of networks with built-in positions) are left out for that reason.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+from scipy.optimize import linear_sum_assignment
+
+from tools.checkpoint import Checkpoint
+
+# Fewer units than this cannot be rarer than chance once several layers are looked at (16! is about 2e13).
+FEWEST_UNITS = 16
+# A tensor whose values repeat this much (masks, constants, small integer tables) was not learned.
+FEWEST_DISTINCT_VALUES = 32
+# With fewer levels than this a tensor is a mask or a constant, whatever rounding was done.
+FEWEST_LEVELS = 4
+# Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
+TABLE_RESIDUAL = 1e-4
+CONTENT_SAMPLE = 65_536
+# Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
+SAME_LAYER_Z = 5.0
+
+# Weights are also stored as small integers, with or without a scale beside them.
+PACKED = frozenset({"int8", "uint8"})
+FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
+
+
+@lru_cache(maxsize=1)
+def name_patterns() -> dict[str, re.Pattern[str]]:
+    """Role -> pattern over tensor names, from architectures/names.toml."""
+    text = (Path(__file__).parent / "architectures" / "names.toml").read_text(encoding="utf-8")
+    return {role: re.compile("|".join(parts)) for role, parts in tomllib.loads(text)["roles"].items()}
+
+
+def has_role(name: str, role: str) -> bool:
+    return name_patterns()[role].search(name) is not None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A tensor seen as one vector per hidden unit: its axis of units, and the slice of it where tensors are fused."""
+
+    name: str
+    axis: int
+    start: int
+    stop: int
+    part: str  # "gate", "up", "in", "out", "conv"
+
+
+@dataclass(frozen=True)
+class HiddenUnits:
+    """The hidden units of one layer: `width` units, each a vector of `features` numbers in every member tensor."""
+
+    label: str
+    layer: int | None
+    width: int
+    features: int
+    members: tuple[Member, ...]
+
+    @property
+    def kind(self) -> str:
+        return "conv" if self.members[0].part == "conv" else "mlp"
+
+
+def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
+    """The member's values, (units, features), float32."""
+    values = checkpoint.read(member.name).float()
+    if member.axis == 1:
+        values = values.transpose(0, 1)
+    values = values[member.start : member.stop]
+    return values.reshape(values.shape[0], -1)
+
+
+def layer_of(name: str) -> int | None:
+    """The first whole number in a dotted name: the layer, in every naming scheme in use."""
+    numbers = re.findall(r"(?<![a-zA-Z0-9])(\d+)(?![a-zA-Z0-9])", name)
+    return int(numbers[0]) if numbers else None
+
+
+def block_of(name: str) -> str | None:
+    """The name up to its last whole number: `layers.0`, `layers.0.experts.3`; None where there is no number."""
+    found = list(re.finditer(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name))
+    return name[: found[-1].end()] if found else None
+
+
+class Layout:
+    """Roles of one checkpoint's tensors; computed once, on demand."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._fixed: dict[str, bool] = {}
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """Names of the tensors that hold learned numbers, in file order."""
+        return tuple(name for name in self.candidates if self._is_learned(name))
+
+    @cached_property
+    def broken(self) -> tuple[str, ...]:
+        """Names of the floating tensors, not buffers by name, that hold NaN; or infinity although not a mask."""
+        found = []
+        for name in self.candidates:
+            values = self._sample(name)
+            infinite = values[~torch.isfinite(values)]
+            if torch.isnan(values).any() or (len(infinite) and values[torch.isfinite(values)].unique().numel() > 2):
+                found.append(name)
+        return tuple(found)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Numbers in all learned tensors."""
+        return sum(self.size(name) for name in self.learned)
+
+    def size(self, name: str) -> int:
+        count = 1
+        for length in self.checkpoint.shapes[name]:
+            count *= length
+        return count
+
+    @cached_property
+    def embedding(self) -> str | None:
+        """The table with one row per token: by name, else the tallest matrix that nothing consumes."""
+        tables = [name for name in self._matrices() if has_role(name, "embedding")]
+        if tables:
+            return max(tables, key=lambda name: self.checkpoint.shapes[name][0])
+        counts = Counter(self.checkpoint.shapes[name] for name in self._matrices())
+        widths = {shape[1] for shape in counts}
+        tall = [
+            name
+            for name in self._matrices()
+            if (shape := self.checkpoint.shapes[name])[0] > 2 * shape[1]
+            and counts[shape] <= 2
+            and shape[0] not in widths
+            and not has_role(name, "head")
+        ]
+        return max(tall, key=lambda name: self.checkpoint.shapes[name][0], default=None)
+
+    @cached_property
+    def hidden_units(self) -> tuple[HiddenUnits, ...]:
+        """Every layer of hidden units that could be told apart, in file order."""
+        return self._named_mlps() or self._shaped_mlps() or self._convolutions()
+
+    @cached_property
+    def residual_width(self) -> int | None:
+        """Length of the vectors passed from layer to layer."""
+        if self.embedding is not None:
+            return self.checkpoint.shapes[self.embedding][1]
+        lengths = Counter(s[0] for s in self.checkpoint.shapes.values() if len(s) == 1)
+        return lengths.most_common(1)[0][0] if lengths else None
+
+    def gain_before(self, units: HiddenUnits) -> torch.Tensor | None:
+        """The norm's gain that scales what these units read, (features,); None where no single one is found."""
+        block = block_of(units.label) or units.label
+        names = [
+            name
+            for name, shape in self.checkpoint.shapes.items()
+            if shape == (units.features,)
+            and has_role(name, "mlp_norm")
+            and block_of(name) is not None
+            and block.startswith(block_of(name) or block)
+        ]
+        return self.checkpoint.read(names[0]).float() if len(names) == 1 else None
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """Tensors that hold numbers and are no buffer by name: learned ones, and what rounding left of them."""
+        return tuple(
+            name
+            for name, dtype in self.checkpoint.dtypes.items()
+            if (dtype in FLOATS or (dtype in PACKED and len(self.checkpoint.shapes[name]) >= 2))
+            and self.size(name) > 0
+            and not has_role(name, "buffer")
+        )
+
+    def _matrices(self) -> list[str]:
+        return [name for name in self.candidates if len(self.checkpoint.shapes[name]) == 2 and not self._is_fixed(name)]
+
+    def _sample(self, name: str) -> torch.Tensor:
+        """Up to CONTENT_SAMPLE values of whole rows at even places, as float32, (rows, columns)."""
+        shape = self.checkpoint.shapes[name]
+        if self.size(name) <= CONTENT_SAMPLE or len(shape) < 2:
+            values = self.checkpoint.read(name).float()
+            return values.reshape(shape[0] if shape else 1, -1)
+        rows = max(8, CONTENT_SAMPLE * shape[0] // self.size(name))
+        first = min(rows // 2, shape[0])
+        last = max(first, shape[0] - rows // 2)
+        parts = [self.checkpoint.read_rows(name, 0, first), self.checkpoint.read_rows(name, last, shape[0])]
+        return torch.cat([part.float().reshape(part.shape[0], -1) for part in parts])
+
+    def _is_fixed(self, name: str) -> bool:
+        """True for masks, constants and computed tables."""
+        if name not in self._fixed:
+            values = self._sample(name)
+            self._fixed[name] = (
+                not bool(torch.isfinite(values).all())
+                or values.unique().numel() < min(FEWEST_LEVELS, values.numel())
+                or _is_table(values)
+            )
+        return self._fixed[name]
+
+    def _is_learned(self, name: str) -> bool:
+        if len(self.checkpoint.shapes[name]) < 2:
+            return True
+        return not self._is_fixed(name) and self._sample(name).unique().numel() >= min(
+            FEWEST_DISTINCT_VALUES, self.size(name)
+        )
+
+    def _named_mlps(self) -> tuple[HiddenUnits, ...]:
+        blocks: dict[str, list[str]] = defaultdict(list)
+        for name in self._matrices():
+            block = block_of(name)
+            if block is not None and not has_role(name, "attention") and not has_role(name, "adapter"):
+                blocks[block].append(name)
+        found = []
+        for block, names in blocks.items():
+            units = self._mlp_of(block, names)
+            if units is not None:
+                found.append(units)
+        return tuple(found)
+
+    def _mlp_of(self, block: str, names: list[str]) -> HiddenUnits | None:
+        shapes = {name: self.checkpoint.shapes[name] for name in names}
+        width = self.residual_width
+        best: tuple[int, int] | None = None
+        for rows, columns in shapes.values():
+            for inner, outer in ((rows, columns), (columns, rows)):
+                if inner == outer or inner < FEWEST_UNITS or (width is not None and outer != width):
+                    continue
+                back = any(shape == (outer, inner) for shape in shapes.values())
+                forth = any(shape in ((inner, outer), (2 * inner, outer)) for shape in shapes.values())
+                if back and forth and (best is None or inner > best[0]):
+                    best = (inner, outer)
+        if best is None:
+            return None
+        inner, outer = best
+        members = []
+        for name, shape in shapes.items():
+            if shape == (2 * inner, outer) and not has_role(name, "transposed"):
+                members += [Member(name, 0, 0, inner, "gate"), Member(name, 0, inner, 2 * inner, "up")]
+            elif shape in ((inner, outer), (outer, inner)):
+                axis = 0 if shape == (inner, outer) else 1
+                members.append(Member(name, axis, 0, inner, _part(name, axis)))
+        return HiddenUnits(block, layer_of(block), inner, outer, tuple(sorted(members, key=lambda m: m.part)))
+
+    def _shaped_mlps(self) -> tuple[HiddenUnits, ...]:
+        """Without names: matrices (m, d) that have matrices (d, m) as counterparts, m the widest."""
+        width = self.residual_width
+        counts = Counter(self.checkpoint.shapes[name] for name in self._matrices())
+        pairs = [s for s in counts if s[1] == width and s[0] != width and (s[1], s[0]) in counts and s[0] >= FEWEST_UNITS]
+        if not pairs or width is None:
+            return ()
+        inner = max(shape[0] for shape in pairs)
+        ins, outs = counts[(inner, width)], counts[(width, inner)]
+        wanted = {(width, inner): 1}
+        if ins in (outs, 2 * outs):
+            # Otherwise the token table has the shape of a layer, and rows may be tokens, which are never exchangeable.
+            wanted[(inner, width)] = 0
+        names: dict[int, list[str]] = {0: [], 1: []}
+        for name in self._matrices():
+            axis = wanted.get(self.checkpoint.shapes[name])
+            if axis is not None and name != self.embedding:
+                names[axis].append(name)
+        return tuple(
+            HiddenUnits(
+                members[0].name, None, inner, width, tuple(members)
+            )
+            for members in self._same_layer(names, inner)
+        )
+
+    def _same_layer(self, names: dict[int, list[str]], inner: int) -> list[list[Member]]:
+        """Tensors joined into layers by the lengths of their units' vectors, which training makes alike in a layer.
+
+        A tensor that finds no partner stays a layer of its own.
+        """
+        members = {
+            axis: [Member(name, axis, 0, inner, "in" if axis == 0 else "out") for name in names[axis]] for axis in (0, 1)
+        }
+        layers = [[member] for member in members[1]]
+        if not members[0] or not layers:
+            return layers or [[member] for member in members[0]]
+        lengths = {
+            member: stats.rankdata(unit_vectors(self.checkpoint, member).norm(dim=1).double().numpy())
+            for member in members[0] + members[1]
+        }
+        left = list(members[0])
+        for _ in range(len(left) // len(layers)):
+            table = np.array([[np.corrcoef(lengths[layer[0]], lengths[m])[0, 1] for m in left] for layer in layers])
+            taken = []
+            for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
+                if table[i, j] > SAME_LAYER_Z / inner**0.5:
+                    layers[i].append(left[j])
+                    taken.append(left[j])
+            left = [member for member in left if member not in taken]
+        return layers
+
+    def _convolutions(self) -> tuple[HiddenUnits, ...]:
+        consumed = {
+            self.checkpoint.shapes[name][1] for name in self.learned if len(self.checkpoint.shapes[name]) >= 2
+        }
+        found = []
+        for order, name in enumerate(self.learned):
+            shape = self.checkpoint.shapes[name]
+            if len(shape) < 3 or shape[0] < FEWEST_UNITS or shape[0] not in consumed or has_role(name, "head"):
+                continue
+            features = self.size(name) // shape[0]
+            if features >= 4:
+                found.append(
+                    HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], "conv"),))
+                )
+        return tuple(found)
+
+
+def _part(name: str, axis: int) -> str:
+    for part in ("gate", "up", "in", "out"):
+        if has_role(name, part):
+            return part
+    return "in" if axis == 0 else "out"
+
+
+def _is_table(values: torch.Tensor) -> bool:
+    """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
+    if (values == 0).float().mean() > 0.8 and (values >= 0).all():
+        return True
+    return any(_recurrence_residual(v) < TABLE_RESIDUAL for v in (values, values.T) if v.shape[1] >= 48)
+
+
+def _recurrence_residual(rows: torch.Tensor, order: int = 8) -> float:
+    """Median share of a row's energy that its best linear recurrence of `order` leaves unexplained, in 0..1."""
+    shares = []
+    for row in rows[:: max(1, rows.shape[0] // 8)][:8].double():
+        windows = row.unfold(0, order + 1, 1)
+        if float(row.abs().max()) == 0.0:
+            continue
+        past, present = windows[:, :order], windows[:, order]
+        solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
+        left = present - (past @ solution).squeeze(1)
+        shares.append(float(left.square().sum() / present.square().sum().clamp_min(1e-300)))
+    return sorted(shares)[len(shares) // 2] if shares else 1.0

@@ -1,0 +1,132 @@
+"""The rule: findings in, answer out. Pure, without a language model, and the only thresholds on an answer.
+
+Every threshold has its reason in docs/decisions/0002-thresholds.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tools.evidence import Evidence, Finding
+from tools.significance import bonferroni
+
+Answer = Literal[
+    "identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"
+]  # fmt: skip
+LINKED: frozenset[Answer] = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
+
+# One false accusation in a billion comparisons of strangers, for each probe that decides.
+LINK_LOG10_PVALUE = -9.0
+# However rare, an agreement must also be large enough to mean something; features that all models learn are not.
+LEAST_EFFECT = {"same_values": 0.01, "unit_order": 0.05, "unit_partners": 0.15}
+# A layer is counted as linked by itself at one in ten thousand.
+LAYER_LOG10_PVALUE = -4.0
+# With less than half of the numbers linked, a part is shared and the rest is not.
+WHOLE_MODEL = 0.5
+# Share of the numbers whose difference must be rounding, noise or nothing for "no training happened".
+TRAINING_FREE = 0.95
+TRAINING_FREE_KINDS = ("equal", "recast", "quantised", "noise")
+# A copy holds all that the other added to the base, siblings at most half; in between nobody can say.
+HOLDS_ADDITIONS = 0.8
+SIBLINGS_ADDITIONS = 0.5
+# "Independent" needs a search that would have found a copy with this much noise.
+LEAST_POWER = 0.05
+
+STRENGTH_WORDS = ((-15.0, "extremely strong"), (-9.0, "very strong"), (-6.0, "strong"), (-3.0, "moderate"), (-1.3, "weak"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer, the probes it leans on, how strong they are, and why where nothing could be said."""
+
+    answer: Answer
+    because: tuple[str, ...]
+    log10_pvalue: float | None
+    words: str | None
+    reason: str | None = None
+
+
+def links(name: str, finding: Finding) -> bool:
+    """Whether this probe alone links the two models."""
+    if name not in LEAST_EFFECT or not isinstance(finding, Evidence) or finding.log10_pvalue is None:
+        return False
+    effect = finding.statistic
+    if name == "same_values":
+        effect = max(finding.where["share_of_a"], finding.where["share_of_b"])
+    return finding.log10_pvalue <= LINK_LOG10_PVALUE and effect >= LEAST_EFFECT[name]
+
+
+def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has_weights: bool) -> Verdict:
+    """The answer to "is one a copy of the other?".
+
+    1. Without weights on both sides: undecided.
+    2. All learned numbers equal: identical.
+    3. No deciding probe links them: independent, if a planted copy would have been found; else undecided.
+    4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it,
+       undecided where it is between half and most.
+    5. Linked in less than half of the numbers: shared_part.
+    6. Nothing but rounding, noise and re-ordering lies between them: disguised_copy. Anything else: derived.
+    """
+    if not has_weights:
+        return Verdict("undecided", (), None, None, "no_weights")
+    linking = tuple(name for name in LEAST_EFFECT if name in findings and links(name, findings[name]))
+    ran = [f.log10_pvalue for n in LEAST_EFFECT if isinstance(f := findings.get(n), Evidence) and f.log10_pvalue is not None]
+    rarest = bonferroni(ran) if ran else None
+    if not linking:
+        if not ran or all(not isinstance(findings.get(n), Evidence) for n in ("unit_order", "unit_partners")):
+            return Verdict("undecided", (), rarest, None, "nothing_to_measure")
+        caught = max((power or {}).get(key) or 0.0 for key in ("largest_noise_caught", "largest_noise_caught_reordered"))
+        if caught < LEAST_POWER:
+            return Verdict("undecided", (), rarest, None, "no_power")
+        because = tuple(n for n in LEAST_EFFECT if isinstance(findings.get(n), Evidence))
+        return Verdict("independent", because, rarest, "none")
+
+    def linked(answer: Answer, *more: str, reason: str | None = None) -> Verdict:
+        words = None if answer == "undecided" else strength_words(rarest)
+        return Verdict(answer, (*linking, *more), rarest, words, reason)
+
+    same = findings.get("same_values")
+    if isinstance(same, Evidence) and same.statistic == 1.0:
+        return linked("disguised_copy" if same.where["rounded_to"] else "identical")
+    additions = findings.get("shared_additions")
+    if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
+        if additions.statistic <= SIBLINGS_ADDITIONS:
+            return linked("common_origin", "shared_additions")
+        return linked("undecided", "shared_additions", reason="between_sibling_and_copy")
+    extra = ("shared_additions",) if isinstance(additions, Evidence) else ()
+    if linked_share(findings) < WHOLE_MODEL:
+        return linked("shared_part", *extra)
+    shape = findings.get("difference_shape")
+    if isinstance(shape, Evidence):
+        free = sum(shape.where["shares"].get(kind, 0.0) for kind in TRAINING_FREE_KINDS)
+        if free >= TRAINING_FREE:
+            return linked("disguised_copy", *extra, "difference_shape")
+    return linked("derived", *extra)
+
+
+def linked_share(findings: Mapping[str, Finding]) -> float:
+    """The largest share of the measured numbers that one probe found linked, 0 to 1."""
+    shares = [0.0]
+    same = findings.get("same_values")
+    if isinstance(same, Evidence):
+        shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
+    for name in ("unit_order", "unit_partners"):
+        finding = findings.get(name)
+        if isinstance(finding, Evidence) and links(name, finding):
+            rows = finding.where
+            found = sum(row["n"] for row in rows if row["log10_pvalue"] <= LAYER_LOG10_PVALUE)
+            shares.append(found / max(sum(row["n"] for row in rows), 1))
+    shape = findings.get("difference_shape")
+    if isinstance(shape, Evidence):
+        related = 1.0 - shape.where["shares"].get("unrelated", 0.0)
+        shares.append(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
+    return max(shares)
+
+
+def strength_words(log10_pvalue: float | None) -> str | None:
+    """The forensic scale: how strongly the finding speaks against chance."""
+    if log10_pvalue is None:
+        return None
+    return next((words for limit, words in STRENGTH_WORDS if log10_pvalue <= limit), "none")

@@ -1,0 +1,74 @@
+"""What a tokenizer's files say: its tokens, their numbers, merges and added tokens. Read as data, never run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tools.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens and their row numbers; merges in order; tokens added by hand; the class its configuration names."""
+
+    ids: dict[str, int]
+    merges: tuple[str, ...]
+    added: frozenset[str]
+
+
+def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
+    """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, or vocab.txt); None without one."""
+    if text := checkpoint.side_file("tokenizer.json"):
+        return parse_tokenizer_json(text)
+    if text := checkpoint.side_file("vocab.json"):
+        return parse_vocab_json(text, checkpoint.side_file("merges.txt"))
+    if text := checkpoint.side_file("vocab.txt"):
+        lines = text.decode("utf-8", "replace").splitlines()
+        return Vocabulary({token: number for number, token in enumerate(lines)}, (), frozenset())
+    return None
+
+
+def parse_tokenizer_json(text: bytes) -> Vocabulary | None:
+    """A `tokenizers` file: BPE and WordPiece hold a table token -> id, Unigram a list; None where it holds neither."""
+    document = _json_object(text)
+    model = document.get("model")
+    if not isinstance(model, dict):
+        return None
+    table = model.get("vocab")
+    ids: dict[str, int] = {}
+    if isinstance(table, dict):
+        ids = _ids(table)
+    elif isinstance(table, list):
+        ids = {str(row[0]): number for number, row in enumerate(table) if isinstance(row, list) and row}
+    added = document.get("added_tokens")
+    extra = {
+        str(token["content"]): token["id"]
+        for token in (added if isinstance(added, list) else [])
+        if isinstance(token, dict) and isinstance(token.get("id"), int) and "content" in token
+    }
+    ids = {**ids, **extra}
+    merges = model.get("merges")
+    pairs = merges if isinstance(merges, list) else []
+    joined = tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in pairs)
+    return Vocabulary(ids, joined, frozenset(extra)) if ids else None
+
+
+def parse_vocab_json(text: bytes, merges: bytes | None) -> Vocabulary | None:
+    """GPT-2's pair of files: a table token -> id, and merges one per line under a version comment."""
+    ids = _ids(_json_object(text))
+    lines = merges.decode("utf-8", "replace").splitlines() if merges else []
+    kept = tuple(line for line in lines if line and not line.startswith("#version"))
+    return Vocabulary(ids, kept, frozenset()) if ids else None
+
+
+def _ids(table: dict[str, object]) -> dict[str, int]:
+    return {token: number for token, number in table.items() if isinstance(number, int) and number >= 0}
+
+
+def _json_object(text: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

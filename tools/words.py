@@ -1,0 +1,371 @@
+"""The words for answers, findings and changes, in English and Chinese. Both languages move together; a test holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Words = dict[str, str]
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "identical": {
+        "icon": "=",
+        "word": {"en": "The same weights", "zh": "权重完全相同"},
+        "headline": {
+            "en": "{a} and {b} hold the same numbers; only names or packaging can differ.",
+            "zh": "{a} 和 {b} 存的是同一组数字，差别至多在名称和打包方式。",
+        },
+    },
+    "disguised_copy": {
+        "icon": "≈",
+        "word": {"en": "The same weights, disguised", "zh": "同一份权重，经过改头换面"},
+        "headline": {
+            "en": "{a} and {b} are the same weights once changes that need no training are undone.",
+            "zh": "把那些不需要训练的改动还原之后，{a} 和 {b} 是同一份权重。",
+        },
+    },
+    "derived": {
+        "icon": "→",
+        "word": {"en": "One was built on the other", "zh": "一个建立在另一个之上"},
+        "headline": {
+            "en": "The weights of {a} and {b} are related: one was trained or edited further from the other, or both from a common parent.",
+            "zh": "{a} 和 {b} 的权重有亲缘关系：其中一个是在另一个的基础上继续训练或修改而来，或者两者来自同一个母模型。",
+        },
+    },
+    "shared_part": {
+        "icon": "◐",
+        "word": {"en": "A part is shared", "zh": "有一部分是共用的"},
+        "headline": {
+            "en": "Some parts of {a} and {b} have related weights; the rest shows no relation.",
+            "zh": "{a} 和 {b} 有一部分权重相关联，其余部分没有关联的迹象。",
+        },
+    },
+    "common_origin": {
+        "icon": "Y",
+        "word": {"en": "Siblings from one base", "zh": "同一基座的兄弟模型"},
+        "headline": {
+            "en": "{a} and {b} both come from {base}; neither holds what the other added to it.",
+            "zh": "{a} 和 {b} 都来自 {base}，但谁也没有另一方后加的改动。",
+        },
+    },
+    "independent": {
+        "icon": "≠",
+        "word": {"en": "No sign of copying", "zh": "没有复制的迹象"},
+        "headline": {
+            "en": "The weights of {a} and {b} show no relation; they look as two models trained apart do.",
+            "zh": "{a} 和 {b} 的权重看不出关联，就像两个各自训练的模型一样。",
+        },
+    },
+    "undecided": {
+        "icon": "?",
+        "word": {"en": "Cannot say", "zh": "无法判断"},
+        "headline": {
+            "en": "What could be measured does not decide whether {a} and {b} are related.",
+            "zh": "能测到的东西还不足以判断 {a} 和 {b} 是否有关联。",
+        },
+    },
+}
+
+NEXT: dict[str, Words] = {
+    "identical": {
+        "en": "Look at both model cards and licences: re-uploading is often allowed, and often has to be named.",
+        "zh": "看看双方的模型卡和许可证：重新上传往往是允许的，但往往也必须注明来源。",
+    },
+    "disguised_copy": {
+        "en": "Ask the publisher how the model was made before you say anything in public; name the base if you know one.",
+        "zh": "在公开说任何话之前，先向发布者了解模型是怎么做的；如果知道共同的基座，请把它告诉我再比一次。",
+    },
+    "derived": {
+        "en": "Name the common base if there is one, and compare again: that tells a child from a sibling.",
+        "zh": "如果有共同的基座，请告诉我再比一次：这样才能分清是“父子”还是“兄弟”。",
+    },
+    "shared_part": {
+        "en": "Check whether the shared part is a published component that the model card names.",
+        "zh": "查一查共用的部分是不是某个公开的组件，模型卡里有没有写明。",
+    },
+    "common_origin": {
+        "en": "Both should name the base they started from; look for it in the model cards.",
+        "zh": "双方都应当注明所用的基座，可以到模型卡里查看。",
+    },
+    "independent": {
+        "en": "If you still have doubts, run the behaviour test, or name the exact file you suspect.",
+        "zh": "如果仍有疑问，可以做行为测试，或者指出你怀疑的具体文件。",
+    },
+    "undecided": {
+        "en": "Give the weights of both models, or models of the same kind, and ask again.",
+        "zh": "请提供双方的权重文件，或者同类的模型，再问一次。",
+    },
+}
+
+SCALE: dict[str, Words] = {
+    "none": {"en": "no", "zh": "没有"},
+    "weak": {"en": "weak", "zh": "弱"},
+    "moderate": {"en": "moderate", "zh": "中等"},
+    "strong": {"en": "strong", "zh": "强"},
+    "very strong": {"en": "very strong", "zh": "很强"},
+    "extremely strong": {"en": "extremely strong", "zh": "极强"},
+}
+
+TEXT: dict[str, Words] = {
+    "title": {"en": "Are these two models related?", "zh": "这两个模型有关联吗？"},
+    "why": {"en": "Why", "zh": "依据"},
+    "changes": {"en": "What was changed", "zh": "改动了什么"},
+    "limits": {"en": "What this does not mean", "zh": "这不意味着什么"},
+    "findings": {"en": "All findings", "zh": "全部检测结果"},
+    "columns": {"en": "question|value|log10 p|role", "zh": "问题|数值|log10 p|作用"},
+    "decides": {"en": "decides", "zh": "可下结论"},
+    "context": {"en": "context only", "zh": "仅供参考"},
+    "models": {"en": "Models", "zh": "模型"},
+    "parameters": {"en": "parameters", "zh": "个参数"},
+    "reproduce": {"en": "Reproduce", "zh": "重现方法"},
+    "cost": {
+        "en": "{read} of {total} bytes read in {seconds} s.",
+        "zh": "共 {total} 字节，读取 {read} 字节，用时 {seconds} 秒。",
+    },
+    "strength": {
+        "en": "This is {words} evidence: two models trained apart would agree like this by chance {chance}.",
+        "zh": "这是{words}证据：两个各自训练的模型碰巧这样一致的可能性{chance}。",
+    },
+    "no_strength": {
+        "en": "Nothing was measured that could be called evidence either way.",
+        "zh": "没有测到可以算作证据的东西，无论支持哪一边。",
+    },
+    "chance_rare": {"en": "less than once in 10^{power}", "zh": "不到 10^{power} 分之一"},
+    "chance_common": {"en": "in {percent} of cases", "zh": "约为 {percent}"},
+    "power_in_order": {
+        "en": "A copy with noise of {percent} of the weights' spread would have been recognised.",
+        "zh": "如果是副本，即使加上权重波动幅度 {percent} 的噪声，也会被认出来。",
+    },
+    "power_reordered": {
+        "en": "Even with its units re-ordered and noise of {percent}, it would have been recognised.",
+        "zh": "即使神经元被重新排序、再加 {percent} 的噪声，也会被认出来。",
+    },
+}
+
+CHANGES: dict[str, Words] = {
+    "renamed": {"en": "{amount} tensors renamed", "zh": "{amount} 个张量改了名"},
+    "resharded": {"en": "the number of weight files differs by {amount}", "zh": "权重文件数相差 {amount} 个"},
+    "recast": {"en": "rounded to a coarser number format ({amount} of the numbers)", "zh": "舍入到更粗的数值格式（占全部数字的 {amount}）"},
+    "noise": {"en": "Gaussian noise of {amount} of each tensor's spread added", "zh": "加了幅度为各张量波动 {amount} 的高斯噪声"},
+    "quantised": {"en": "quantised ({amount} of the numbers)", "zh": "做过量化（占全部数字的 {amount}）"},
+    "units_permuted": {"en": "hidden units re-ordered in {amount} tensors", "zh": "{amount} 个张量里的隐藏单元被重新排序"},
+    "heads_permuted": {"en": "attention heads or rows re-ordered in {amount} tensors", "zh": "{amount} 个张量里的注意力头或行被重新排序"},
+    "residual_permuted": {"en": "coordinates re-ordered", "zh": "坐标被重新排列"},
+    "rotated": {"en": "coordinates rotated", "zh": "坐标被旋转"},
+    "rescaled": {"en": "weights rescaled", "zh": "权重被重新缩放"},
+    "fine_tuned": {"en": "trained further (change of {amount} of the weights' size)", "zh": "继续训练过（改动幅度约为权重的 {amount}）"},
+    "low_rank": {"en": "a low-rank change of rank {amount}, as LoRA leaves", "zh": "秩为 {amount} 的低秩改动，像 LoRA 留下的"},
+    "pruned": {"en": "{amount} of the values set to zero", "zh": "{amount} 的数值被置零"},
+    "layers_removed": {"en": "{amount} layers fewer on one side", "zh": "一方少了 {amount} 层"},
+    "layers_repeated": {"en": "{amount} layers repeated", "zh": "重复了 {amount} 层"},
+    "narrowed": {"en": "made narrower", "zh": "宽度被缩小"},
+    "merged": {"en": "merged from several models ({amount})", "zh": "由多个模型合并（{amount}）"},
+    "vocabulary_extended": {"en": "the vocabularies differ by {amount} tokens", "zh": "词表相差 {amount} 个词元"},
+    "vocabulary_permuted": {"en": "tokens renumbered", "zh": "词元被重新编号"},
+    "experts_from_dense": {"en": "experts made from a dense model", "zh": "由稠密模型拆成专家"},
+    "component_only": {"en": "only {amount} of the numbers are related", "zh": "只有 {amount} 的数字有关联"},
+}
+
+DIRECTIONS: dict[str, Any] = {
+    "a_from_b": {"en": "The evidence points from {b} to {a}", "zh": "证据指向 {a} 来自 {b}"},
+    "b_from_a": {"en": "The evidence points from {a} to {b}", "zh": "证据指向 {b} 来自 {a}"},
+    "unknown": {"en": "Which of the two came first cannot be told.", "zh": "无法判断两者谁先谁后。"},
+    "because": {
+        "its values are the other's, rounded": {
+            "en": "its values are the other's, rounded", "zh": "它的数值是另一方舍入后的结果",
+        },
+        "its values lie on a coarser grid": {
+            "en": "its values lie on a coarser grid", "zh": "它的数值落在更粗的网格上",
+        },
+        "its values are the other's, some set to zero": {
+            "en": "its values are the other's, some set to zero", "zh": "它的数值是另一方的，只是有些被置零",
+        },
+        "the difference is independent of the other's values and raises this one's variance": {
+            "en": "what was added does not depend on the other's values and widens its own",
+            "zh": "多出来的部分与另一方的数值无关，只让它自己的波动变大",
+        },
+        "it holds what the other added to the base, and more": {
+            "en": "it holds what the other added to the base, and more",
+            "zh": "它含有另一方在基座上添加的全部改动，并且更多",
+        },
+    },
+}  # fmt: skip
+
+PROBES: dict[str, dict[str, Words]] = {
+    "same_values": {
+        "label": {"en": "Same numbers", "zh": "数值是否相同"},
+        "question": {
+            "en": "Do the two files hold the same numbers, under whatever names?",
+            "zh": "不管叫什么名字，两个文件里存的是不是同一组数字？",
+        },
+    },
+    "unit_order": {
+        "label": {"en": "Order of hidden units", "zh": "隐藏单元的顺序"},
+        "question": {
+            "en": "Do the hidden units stand in the same order in both models?",
+            "zh": "两个模型里隐藏单元的排列顺序一样吗？",
+        },
+    },
+    "unit_partners": {
+        "label": {"en": "Partners of hidden units", "zh": "隐藏单元的配对"},
+        "question": {
+            "en": "Does each hidden unit of one model have one and the same partner in the other, wherever it stands?",
+            "zh": "一个模型里的每个隐藏单元，无论排在哪里，在另一个模型里是否总有同一个对应者？",
+        },
+    },
+    "difference_shape": {
+        "label": {"en": "Shape of the difference", "zh": "差异的形态"},
+        "question": {
+            "en": "What lies between the two models: rounding, noise, a few directions, or training?",
+            "zh": "两个模型之间差的是什么：舍入、噪声、少数几个方向，还是训练？",
+        },
+    },
+    "shared_additions": {
+        "label": {"en": "Additions to the base", "zh": "在基座上的改动"},
+        "question": {
+            "en": "Does one model also hold what the other added to the base they share?",
+            "zh": "一个模型是否也含有另一个模型在共同基座上添加的改动？",
+        },
+    },
+    "same_tokenizer": {
+        "label": {"en": "Tokenizer", "zh": "分词器"},
+        "question": {
+            "en": "Do the two models cut text into the same tokens?",
+            "zh": "两个模型切分文字的方式一样吗？",
+        },
+    },
+    "same_configuration": {
+        "label": {"en": "Configuration", "zh": "配置"},
+        "question": {
+            "en": "Do the two models declare the same design?",
+            "zh": "两个模型声明的结构一样吗？",
+        },
+    },
+    "tensor_names": {
+        "label": {"en": "Tensor names", "zh": "张量名称"},
+        "question": {
+            "en": "Do the tensors have the same names once a few prefixes are renamed?",
+            "zh": "把几个前缀换个名字之后，张量的名称是否一致？",
+        },
+    },
+}
+
+Finding = Mapping[str, Any]
+
+
+def _percent(share: float) -> str:
+    from tools.report import percent
+
+    return percent(share)
+
+
+def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
+    where = finding["where"]
+    share = max(where["share_of_a"], where["share_of_b"])
+    if share == 0.0:
+        return {
+            "en": "No tensor of one model has the values of a tensor of the other.",
+            "zh": "没有任何一个张量在两个模型里数值相同。",
+        }[language]
+    if not leaned_on and share < 0.01:
+        return ""
+    rounded = {"en": " after rounding both to " + ", ".join(where["rounded_to"]), "zh": "（都舍入到 " + "、".join(where["rounded_to"]) + " 之后）"}[language]
+    return {
+        "en": "{share} of the learned numbers are equal{rounded}: {n} tensors.",
+        "zh": "{share} 的学习参数{rounded}完全相同，共 {n} 个张量。",
+    }[language].format(
+        share=_percent(share), rounded=rounded if where["rounded_to"] else "", n=where["tensors_equal"]
+    )  # fmt: skip
+
+
+def _unit_order(finding: Finding, language: str, leaned_on: bool) -> str:
+    rows = finding["where"]
+    same = sum(row["log10_pvalue"] <= -4 for row in rows)
+    units = finding["n"]
+    return {
+        "en": "Hidden units stand in the same order in {same} of {layers} layers ({units} units, rank correlation {r:.2f}).",
+        "zh": "{layers} 层中有 {same} 层的隐藏单元排列顺序一致（共 {units} 个单元，秩相关 {r:.2f}）。",
+    }[language].format(same=same, layers=len(rows), units=units, r=finding["statistic"])
+
+
+def _unit_partners(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "Matched in two separate ways, {share} of {units} hidden units find the same partner.",
+        "zh": "用两种互不相干的方式配对，{units} 个隐藏单元中有 {share} 找到的是同一个对应者。",
+    }[language].format(share=_percent(finding["statistic"]), units=finding["n"])
+
+
+def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
+    shares = {kind: share for kind, share in finding["where"]["shares"].items() if share > 0.02}
+    names = {
+        "equal": {"en": "nothing", "zh": "毫无差别"},
+        "recast": {"en": "rounding to a coarser format", "zh": "舍入到更粗的格式"},
+        "quantised": {"en": "quantisation", "zh": "量化"},
+        "noise": {"en": "evenly spread Gaussian noise", "zh": "均匀分布的高斯噪声"},
+        "pruned": {"en": "values set to zero", "zh": "数值置零"},
+        "low_rank": {"en": "a low-rank change", "zh": "低秩改动"},
+        "trained": {"en": "the uneven change that training leaves", "zh": "训练留下的不均匀变化"},
+        "unrelated": {"en": "no likeness", "zh": "看不出相似"},
+    }
+    listed = [f"{names[kind][language]} ({_percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])]
+    return {
+        "en": "Between the two lies: {what} (shares of the compared numbers); size of the difference {size}.",
+        "zh": "两者之间的差别是：{what}（括号内为占比较数字的比例）；差异大小为 {size}。",
+    }[language].format(what=", ".join(listed) if language == "en" else "、".join(listed), size=_percent(finding["statistic"]))
+
+
+def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "Of what one model changed in the base, the other holds {share}; honest siblings hold at most half.",
+        "zh": "一个模型对基座所做的改动，另一个含有其中的 {share}；各自微调的兄弟模型至多含有一半。",
+    }[language].format(share=_percent(max(0.0, finding["statistic"])))
+
+
+def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
+    where = finding["where"]
+    configuration = where.get("configuration")
+    if "tokens_shared" in where:
+        return {
+            "en": "The tokenizers share {share} of their tokens; strangers often do.",
+            "zh": "两个分词器共有 {share} 的词元；没有关系的模型也常常如此。",
+        }[language].format(share=_percent(where["tokens_shared"]))
+    if configuration and configuration["equal"]:
+        same = {
+            "en": "The tokenizer configurations are equal in all {keys} entries.",
+            "zh": "两份分词器配置的全部 {keys} 项都相同。",
+        }[language].format(keys=configuration["keys"])
+        named = {
+            "en": " Both name the same code class.", "zh": "两份都写着同一个代码类名。",
+        }[language]  # fmt: skip
+        return same + (named if configuration["same_code"] else "")
+    return ""
+
+
+def _same_configuration(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "{share} of {n} design entries in the configurations are equal; thousands of models share a design.",
+        "zh": "配置中 {n} 项结构设定有 {share} 相同；成千上万的模型共用同一种结构。",
+    }[language].format(share=_percent(finding["statistic"]), n=finding["n"])
+
+
+def _tensor_names(finding: Finding, language: str, leaned_on: bool) -> str:
+    where = finding["where"]
+    sizes = ""
+    if where["declared_bytes_of_a"] is not None and where["declared_bytes_of_a"] == where["declared_bytes_of_b"]:
+        sizes = {"en": " Both declare the same total size.", "zh": "双方声明的总大小也相同。"}[language]
+    return {
+        "en": "{agree} of {n} tensor names agree after {renames} renamed prefixes.{sizes}",
+        "zh": "换掉 {renames} 个前缀后，{n} 个张量名称中有 {agree} 个一致。{sizes}",
+    }[language].format(agree=where["agree"], n=finding["n"], renames=len(where["renames"]), sizes=sizes)
+
+
+REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
+    "same_values": _same_values,
+    "unit_order": _unit_order,
+    "unit_partners": _unit_partners,
+    "difference_shape": _difference_shape,
+    "shared_additions": _shared_additions,
+    "same_tokenizer": _same_tokenizer,
+    "same_configuration": _same_configuration,
+    "tensor_names": _tensor_names,
+}
