@@ -236,7 +236,8 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
         page.load(greet, None, labels, **at_once)
         page.unload(leave)
         gr.api(  # type: ignore[attr-defined]
-            compare, api_name="compare", concurrency_id="heavy", concurrency_limit=AT_ONCE)
+            compare, api_name="compare", concurrency_id="heavy", concurrency_limit=AT_ONCE
+        )
 
     page.queue(max_size=IN_LINE)
     return page

@@ -50,6 +50,11 @@ def explain(turn: Turn, report: Report | None = None) -> Spoken:
     return Spoken(text.strip(), spoken.asks, options, spoken.answer)
 
 
+def framed(turn: Turn, words: str, report: Report | None = None) -> str:
+    """A language model's checked words between the verdict and its limits, which are always worded by code."""
+    return _Speaker(turn, report or _report()).framed(words)
+
+
 def _report() -> Report:
     from tools import report
 
@@ -158,6 +163,23 @@ class _Speaker:
             return self.not_covered()
         handler: Callable[[], Spoken] = getattr(self, f"on_{kind}", self.on_help)
         return handler()
+
+    def framed(self, words: str) -> str:
+        """The words of a model between the verdict and its limits."""
+        if not self.results:
+            return _paragraphs([self.preamble(), words, self.read_more()])
+        summary = self.report.summary(dict(self.main), self.language)
+        limits = self.joined(summary["not_meaning"][:2])
+        return _paragraphs(
+            [
+                self.preamble(),
+                self.verdict(self.main, "one_sentence"),
+                words,
+                self.say("not_meaning", text=limits) if limits else "",
+                self.read_more(),
+                self.say("offer_behave") if self.intent.kind == "compare" and offer_after(self.main) else "",
+            ]
+        )
 
     # --- verdicts ---
 

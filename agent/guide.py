@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -156,6 +157,20 @@ class Guide(BaseChatModel):
         """The reply to a turn whose tools have run."""
         report: Report | None = self.report
         return explain(turn, report)
+
+    def report_text(self, turn: Turn) -> str:
+        """What tools.report says of the turn's results, in the reader's language: every number in it is code's."""
+        if not turn.results:
+            return ""
+        report = self.report or importlib.import_module("tools.report")
+        parts = []
+        for result in turn.results:
+            summary = report.summary(dict(result), turn.intent.language)
+            parts += [str(summary["headline"]), str(summary["strength"]), str(summary["next"])]
+            parts += [*map(str, summary["reasons"]), *map(str, summary["not_meaning"])]
+            if turn.intent.kind == "report":
+                parts.append(report.markdown(dict(result), turn.intent.language))
+        return "\n".join(parts)
 
     def _generate(
         self,

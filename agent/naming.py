@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 # Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
 UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_LETTER = rf"(?:(?![{UNSPACED}]|==|=>|->|--)[\w.\-+@=~%#])"
-_PART = rf"(?:(?![{UNSPACED}]|==|=>|->)[\w.\-+@=~%#\\/])"
+_LETTER = rf"(?:(?![{UNSPACED}]|->)[\w.\-+@~%#]|(?<=\w)=(?=\w))"
+_PART = rf"(?:(?![{UNSPACED}]|->)[\w.\-+@~%#\\/]|(?<=\w)=(?=\w))"
 _WEIGHT_FILE = r"(?:safetensors|gguf|ckpt|bin|pth|pt|th)"
 
 _HUB_LINK = re.compile(

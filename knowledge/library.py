@@ -149,7 +149,8 @@ class Library:
             floor = MEANING_FLOOR
         else:
             covered = self._words[asked_in].coverage(question, self._units_of(top, asked_in))
-            relevance = covered * min(1.0, _highest(by_words) / SOME[asked_in]) + TERM_ADD * bool(terms)
+            relevance = covered * min(1.0, _highest(by_words) / SOME[asked_in])
+            relevance += TERM_ADD * bool(self._terms.search(plain(question)))
             floor = WORDS_FLOOR[asked_in]
         if relevance < floor:
             return []
@@ -235,7 +236,7 @@ class Library:
 
 
 def _units(article: Article) -> list[tuple[int, str]]:
-    """What is looked up, with the paragraph it leads to: paragraphs, and questions that the first one answers."""
+    """What is looked up, with the paragraph it leads to: paragraphs, and questions the first one answers."""
     return [*enumerate(article.paragraphs), *((0, question) for question in (article.title, *article.asks))]
 
 
@@ -255,7 +256,7 @@ def _highest(votes: dict[str, Vote]) -> float:
 def _fused(
     language: Language, by_words: dict[str, Vote], by_whole: dict[str, Vote], by_meaning: dict[str, Vote]
 ) -> list[tuple[str, float]]:
-    """Topics with the sum of their votes, best first: cosines as they are, BM25 by its share of the highest."""
+    """Topics by the sum of their votes, best first: cosines as they are, BM25 by its share of the highest."""
     words = WORDS_WEIGHT[language] if by_meaning else 1.0
     total = {topic: vote.score for topic, vote in by_meaning.items()}
     for votes in (by_words, by_whole):
@@ -364,6 +365,11 @@ def warm_up(wait: bool = False) -> threading.Thread:
 def search(question: str, language: Language | None = None, limit: int = 3) -> list[Passage]:
     """Passages of different topics, best first; [] when nothing covers the question."""
     return _library().search(question, language, limit)
+
+
+def knows_meaning() -> bool:
+    """Whether the search goes by meaning yet, or by words alone."""
+    return _library().knows_meaning
 
 
 def article(topic: str, language: Language) -> Article:

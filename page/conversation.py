@@ -45,7 +45,7 @@ class Work:
 
     def shown(self, language: Language) -> list[gr.ChatMessage]:
         pending = self.status == "pending"
-        title = markup.plain(say(language, self.key) if self.key else self.title, 200)
+        title = markup.inline(say(language, self.key) if self.key else self.title)
         if self.status in ("stopped", "failed"):
             title += f" – {say(language, f'step_{self.status}')}"
         metadata: dict[str, Any] = {"title": title, "status": "pending" if pending else "done"}
@@ -54,8 +54,8 @@ class Work:
         elif self.seconds is not None:
             metadata["duration"] = round(self.seconds, 2)
         rows = "".join(
-            f"<li>{markup.plain(name, 300)}"
-            + (f": {markup.plain(text, 400)}" if text else "")
+            f"<li>{markup.inline(name)}"
+            + (f": <b>{markup.inline(text)}</b>" if text else "")
             + (f' <span class="quiet">{numbers.seconds(seconds)}</span>' if seconds is not None else "")
             + "</li>"
             for name, text, seconds in self.lines

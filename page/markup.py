@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
+from tools import errors
+
 # Characters that Markdown, LaTeX or a URL could give a meaning to. As numeric entities they are only letters.
 INERT = str.maketrans({sign: f"&#{ord(sign)};" for sign in "!$()*:@[\\]_`{|}~"})
 
@@ -24,14 +26,8 @@ REPLY = (
 
 
 def printable(text: object, limit: int = 400) -> str:
-    """`text` on one line without control, bidi or zero-width characters, shortened to `limit`."""
-    spaced = "".join(" " if sign.isspace() else sign for sign in str(text))
-    shown = "".join(sign for sign in spaced if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co"))
-    shown = re.sub(" {2,}", " ", shown).strip()
-    if len(shown) > limit:
-        half = (limit - 1) // 2
-        shown = f"{shown[:half]}…{shown[-half:]}"
-    return shown
+    """`text` on one line of at most `limit` characters, without what hides, moves or reorders text."""
+    return errors.printable(text, limit) if str(text).strip() else ""
 
 
 def plain(text: object, limit: int = 400) -> str:
@@ -59,8 +55,16 @@ def reply(text: str) -> str:
         "".join(sign for sign in line if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co"))
         for line in text.splitlines()
     )
-    body = one_line(REPLY.render(clean))
-    # Between tags: signs that are left are text, and stay text when the chat reads them as Markdown again.
+    return _settled(one_line(REPLY.render(clean)))
+
+
+def inline(text: str, limit: int = 300) -> str:
+    """One line of the agent's Markdown, such as a title with names as code, as HTML of ours."""
+    return _settled(REPLY.renderInline(printable(text, limit)))
+
+
+def _settled(body: str) -> str:
+    """Between tags, signs that are left are text, and stay text when the chat reads Markdown again."""
     parts = re.split(r"(<[^>]+>)", body)
     for place, part in enumerate(parts):
         if not part.startswith("<"):

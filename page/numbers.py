@@ -19,9 +19,9 @@ def number(value: object) -> str:
 
 
 def agreement(value: float) -> str:
-    """An agreement between -1 and 1, never rounded up to a full 1."""
+    """An agreement between -1 and 1, never rounded up to a full 1 (but for the error of the arithmetic)."""
     text = f"{value:.3f}"
-    if text == "1.000" and value < 1.0:
+    if text == "1.000" and value < 1.0 - 1e-9:
         text = "0.999"
     return text.replace("-", "\u2212")
 

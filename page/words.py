@@ -71,7 +71,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "component_share": "Share of the weights",
         "card_power": "What would have been noticed",
         "card_cost": "What was read",
-        "cost": "{read_a} of {total_a} from {a}, {read_b} of {total_b} from {b}, in {seconds}.",
+        "cost": "{read_a} from {a} (size {total_a}) and {read_b} from {b} (size {total_b}), in {seconds}.",
         "cost_nothing": "No weights were read, in {seconds}.",
         "card_limits": "What this does not mean",
         "card_next": "Next",
@@ -226,7 +226,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "component_share": "占权重的比例",
         "card_power": "什么样的改动会被发现",
         "card_cost": "读取了什么",
-        "cost": "从 {a} 读取 {read_a}（共 {total_a}），从 {b} 读取 {read_b}（共 {total_b}），用时 "
+        "cost": "从 {a} 读取 {read_a}（大小 {total_a}），从 {b} 读取 {read_b}（大小 {total_b}），用时 "
         "{seconds}。",
         "cost_nothing": "没有读取权重，用时 {seconds}。",
         "card_limits": "这不意味着什么",

@@ -8,7 +8,8 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def compare(
     Raises UserError for what a user can mend, Cancelled once `stop` returns True.
     """
     begun = time.monotonic()
-    with open_checkpoint(a) as one, open_checkpoint(b) as other:
+    with _one_thread(), open_checkpoint(a) as one, open_checkpoint(b) as other:
         if base is None:
             return _compared(Comparison(one, other, seed=seed, full=full, stop=stop), (a, b, None), begun, on_finding)
         with open_checkpoint(base) as origin:
@@ -93,7 +94,7 @@ def stress(
     """Disguise a model in every way we know and see whether it is recognised. Raises UserError, Cancelled."""
     begun = time.monotonic()
     rows: list[dict[str, Any]] = []
-    with open_checkpoint(name) as checkpoint:
+    with _one_thread(), open_checkpoint(name) as checkpoint:
         layout = Layout(checkpoint)
         _refuse_broken(layout)
         if not checkpoint.has_weights:
@@ -178,6 +179,17 @@ def _compared(
         "limits": limits(verdict.answer, reason=verdict.reason, base=origin is not None, power=power),
         "reproduce": _reproduce(names, comparison),
     }  # fmt: skip
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices here are small: a second thread gains little, and on a busy machine waiting for it costs tenfold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _measure(comparison: Comparison, on_finding: Listener | None) -> dict[str, Finding]:

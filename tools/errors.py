@@ -283,6 +283,10 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "请选择带有分词器的语言模型，或改为比较权重，那不需要运行模型。",
         ),
     },
+    "two_models_needed": {
+        "en": ("A comparison needs two models.", "Name both, as in: python -m tools compare MODEL_X MODEL_Y."),
+        "zh": ("比较需要两个模型。", "请写出两个模型，例如：python -m tools compare MODEL_X MODEL_Y。"),
+    },
     "bad_pairs_file": {
         "en": (
             "The list of pairs “{file}” cannot be used.",

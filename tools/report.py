@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.errors import printable
 from tools.limits import translated
-from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT
+from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, percent
 
 LANGUAGES = ("en", "zh")
 
@@ -119,19 +119,23 @@ def markdown(result: Result, language: str = "en") -> str:
     return "\n".join(lines)
 
 
+def stress_table(result: Result, language: str = "en") -> str:
+    """What `stress` found, one Markdown row a disguise."""
+    lines = [f"# {TEXT['stress_title'][language].format(name=_code(result['name']))}", ""]
+    lines += ["| " + " | ".join(TEXT["stress_columns"][language].split("|")) + " |", "|---|---|---|---|"]
+    for row in result["rows"]:
+        seen = {None: "not_applicable", True: "recognised", False: "not_recognised"}[row["recognised"]]
+        amount = percent(row["amount"]) if isinstance(row["amount"], float) else row["amount"]
+        word = ANSWERS[row["answer"]]["word"][language] if row["answer"] else ""
+        lines.append(f"| {row['perturbation']} | {amount} | {TEXT[seen][language]} | {word} |")
+    return "\n".join([*lines, "", *[translated(sentence, language) for sentence in result["limits"]]])
+
+
 def chance(log10_pvalue: float, language: str = "en") -> str:
     """A p-value a non-expert can read: once in 10^40."""
     if log10_pvalue > -1.0:
         return TEXT["chance_common"][language].format(percent=percent(10**log10_pvalue))
     return TEXT["chance_rare"][language].format(power=int(-log10_pvalue))
-
-
-def percent(share: float) -> str:
-    """A share as a percentage with as many digits as it deserves."""
-    value = 100.0 * share
-    if 0 < abs(value) < 1:
-        return f"{value:.2g}%"
-    return f"{value:.0f}%" if value >= 10 or value == 0 else f"{value:.1f}%"
 
 
 def number(value: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tools.errors import printable
+
 Words = dict[str, str]
 
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -132,6 +134,19 @@ TEXT: dict[str, Words] = {
     },
     "chance_rare": {"en": "less than once in 10^{power}", "zh": "不到 10^{power} 分之一"},
     "chance_common": {"en": "in {percent} of cases", "zh": "约为 {percent}"},
+    "recognised": {"en": "recognised", "zh": "认出"},
+    "not_recognised": {"en": "not recognised", "zh": "未认出"},
+    "not_applicable": {"en": "does not apply", "zh": "不适用"},
+    "stress_columns": {"en": "disguise|amount|result|answer", "zh": "伪装|程度|结果|回答"},
+    "stress_title": {"en": "Which disguises of {name} are seen through", "zh": "{name} 的哪些伪装会被识破"},
+    "behaviour_title": {
+        "en": "How alike {a} and {b} behave ({items} prompts), beside a stranger",
+        "zh": "{a} 与 {b} 的行为有多像（{items} 道题），并与一个无关模型对照",
+    },
+    "behaviour_columns": {
+        "en": "noise|alike, where right|control|same mistakes|control|divergence, bits|control",
+        "zh": "噪声|答对时一致|对照|错得一样|对照|分布差异（比特）|对照",
+    },
     "power_in_order": {
         "en": "A copy with noise of {percent} of the weights' spread would have been recognised.",
         "zh": "如果是副本，即使加上权重波动幅度 {percent} 的噪声，也会被认出来。",
@@ -253,10 +268,12 @@ PROBES: dict[str, dict[str, Words]] = {
 Finding = Mapping[str, Any]
 
 
-def _percent(share: float) -> str:
-    from tools.report import percent
-
-    return percent(share)
+def percent(share: float) -> str:
+    """A share as a percentage with as many digits as it deserves."""
+    value = 100.0 * share
+    if 0 < abs(value) < 1:
+        return f"{value:.2g}%"
+    return f"{value:.0f}%" if value >= 10 or value == 0 else f"{value:.1f}%"
 
 
 def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -274,7 +291,7 @@ def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
         "en": "{share} of the learned numbers are equal{rounded}: {n} tensors.",
         "zh": "{share} 的学习参数{rounded}完全相同，共 {n} 个张量。",
     }[language].format(
-        share=_percent(share), rounded=rounded if where["rounded_to"] else "", n=where["tensors_equal"]
+        share=percent(share), rounded=rounded if where["rounded_to"] else "", n=where["tensors_equal"]
     )  # fmt: skip
 
 
@@ -292,7 +309,7 @@ def _unit_partners(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
         "en": "Matched in two separate ways, {share} of {units} hidden units find the same partner.",
         "zh": "用两种互不相干的方式配对，{units} 个隐藏单元中有 {share} 找到的是同一个对应者。",
-    }[language].format(share=_percent(finding["statistic"]), units=finding["n"])
+    }[language].format(share=percent(finding["statistic"]), units=finding["n"])
 
 
 def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -307,18 +324,18 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
         "trained": {"en": "the uneven change that training leaves", "zh": "训练留下的不均匀变化"},
         "unrelated": {"en": "no likeness", "zh": "看不出相似"},
     }
-    listed = [f"{names[kind][language]} ({_percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])]
+    listed = [f"{names[kind][language]} ({percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])]
     return {
         "en": "Between the two lies: {what} (shares of the compared numbers); size of the difference {size}.",
         "zh": "两者之间的差别是：{what}（括号内为占比较数字的比例）；差异大小为 {size}。",
-    }[language].format(what=", ".join(listed) if language == "en" else "、".join(listed), size=_percent(finding["statistic"]))
+    }[language].format(what=", ".join(listed) if language == "en" else "、".join(listed), size=percent(finding["statistic"]))
 
 
 def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
         "en": "Of what one model changed in the base, the other holds {share}; honest siblings hold at most half.",
         "zh": "一个模型对基座所做的改动，另一个含有其中的 {share}；各自微调的兄弟模型至多含有一半。",
-    }[language].format(share=_percent(max(0.0, finding["statistic"])))
+    }[language].format(share=percent(max(0.0, finding["statistic"])))
 
 
 def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -328,7 +345,7 @@ def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
         return {
             "en": "The tokenizers share {share} of their tokens; strangers often do.",
             "zh": "两个分词器共有 {share} 的词元；没有关系的模型也常常如此。",
-        }[language].format(share=_percent(where["tokens_shared"]))
+        }[language].format(share=percent(where["tokens_shared"]))
     if configuration and configuration["equal"]:
         same = {
             "en": "The tokenizer configurations are equal in all {keys} entries.",
@@ -345,18 +362,24 @@ def _same_configuration(finding: Finding, language: str, leaned_on: bool) -> str
     return {
         "en": "{share} of {n} design entries in the configurations are equal; thousands of models share a design.",
         "zh": "配置中 {n} 项结构设定有 {share} 相同；成千上万的模型共用同一种结构。",
-    }[language].format(share=_percent(finding["statistic"]), n=finding["n"])
+    }[language].format(share=percent(finding["statistic"]), n=finding["n"])
 
 
 def _tensor_names(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
+    if finding["statistic"] < 0.5:
+        return ""
+    renames = ", ".join(f"{printable(pair['a'])} → {printable(pair['b'])}" for pair in where["renames"])
+    after = ""
+    if renames:
+        after = {"en": f" after renaming {renames}", "zh": f"改名（{renames}）之后，"}[language]
     sizes = ""
     if where["declared_bytes_of_a"] is not None and where["declared_bytes_of_a"] == where["declared_bytes_of_b"]:
         sizes = {"en": " Both declare the same total size.", "zh": "双方声明的总大小也相同。"}[language]
     return {
-        "en": "{agree} of {n} tensor names agree after {renames} renamed prefixes.{sizes}",
-        "zh": "换掉 {renames} 个前缀后，{n} 个张量名称中有 {agree} 个一致。{sizes}",
-    }[language].format(agree=where["agree"], n=finding["n"], renames=len(where["renames"]), sizes=sizes)
+        "en": "{agree} of {n} tensor names agree{after}; software fixes names.{sizes}",
+        "zh": "{after}{n} 个张量名称中有 {agree} 个一致；名称由所用软件决定。{sizes}",
+    }[language].format(after=after, agree=where["agree"], n=finding["n"], sizes=sizes)
 
 
 REASONS: dict[str, Callable[[Finding, str, bool], str]] = {

@@ -56,7 +56,12 @@ def comparison(a: str = "exhibits/llama3v/suspect", b: str = "exhibits/llama3v/o
         "answer": "disguised_copy",
         "changes": [
             {"kind": "renamed", "amount": 38, "unit": "tensors", "where": None},
-            {"kind": "noise", "amount": 0.0502, "unit": "of each tensor's standard deviation", "where": None},
+            {
+                "kind": "noise",
+                "amount": 0.0502,
+                "unit": "share of each tensor's standard deviation",
+                "where": {},
+            },
         ],
         "direction": {"answer": "unknown", "because": []},
         "because": ["unit_order", "unit_partners"],
@@ -71,16 +76,16 @@ def comparison(a: str = "exhibits/llama3v/suspect", b: str = "exhibits/llama3v/o
                 "question": "Do both hold the same values under any names?",
                 "role": "decides",
                 "statistic": 0.0,
-                "unit": "share of values",
+                "unit": "share of the learned numbers found on the other side, 0 to 1",
                 "log10_pvalue": None,
                 "n": 1203456,
-                "where": [],
+                "where": {"share_of_a": 0.0, "share_of_b": 0.0, "rounded_to": [], "tensors_equal": 0},
             },
             "unit_order": {
                 "question": "Do both number their hidden units in the same order?",
                 "role": "decides",
                 "statistic": 1.0,
-                "unit": "share of layers in the same order",
+                "unit": "rank correlation of the matching with the order in the file, -1 to 1",
                 "log10_pvalue": -1312.4,
                 "n": 4,
                 "where": layers("unit_order", [0.9987, 0.9981, 0.9979, 0.9985]),
@@ -89,7 +94,7 @@ def comparison(a: str = "exhibits/llama3v/suspect", b: str = "exhibits/llama3v/o
                 "question": "Does every hidden unit have its partner in the other model?",
                 "role": "decides",
                 "statistic": 0.998,
-                "unit": "agreement",
+                "unit": "share of hidden units whose two matchings agree, 0 to 1",
                 "log10_pvalue": -880.2,
                 "n": 4,
                 "where": layers("unit_partners", [0.9991, 0.9974, 0.998, 0.9972]),
@@ -98,15 +103,15 @@ def comparison(a: str = "exhibits/llama3v/suspect", b: str = "exhibits/llama3v/o
                 "question": "What does the difference look like?",
                 "role": "context",
                 "statistic": 0.0502,
-                "unit": "of the standard deviation",
+                "unit": "size of the difference relative to the weights, 0 for none",
                 "log10_pvalue": None,
                 "n": 38,
-                "where": [],
+                "where": {"shares": {"noise": 1.0}},
             },
             "same_tokenizer": {
                 "question": "Do both split text with the same vocabulary?",
                 "role": "context",
-                "abstained": "One of the models comes without a tokenizer.",
+                "abstained": "At least one side has no tokenizer file.",
             },
         },
         "behaviour": None,
@@ -184,7 +189,7 @@ class FakeAssistant:
         self.heard.append((thread, message))
         zh = language == "zh"
         a, b = self.result["a"]["name"], self.result["b"]["name"]
-        yield Step("started", f"正在比较 {a} 与 {b}" if zh else f"Comparing {a} with {b}")
+        yield Step("started", f"正在比较 `{a}` 与 `{b}`" if zh else f"Comparing `{a}` with `{b}`")
         for finding in list(self.result["findings"].values())[: self.probes]:
             time.sleep(self.pace)
             if stop is not None and stop():

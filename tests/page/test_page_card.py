@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import re
 from typing import Any
 
@@ -11,15 +12,20 @@ from fake_assistant import behaviour, comparison
 
 from page import card, numbers
 from page.words import LANGUAGES, TEXTS, Language, say
+from tools.report import summary
+from tools.words import SCALE
 
 EVIL = "<img src=x onerror=alert(1)>![x](https://evil.example/p.png)\u202e$$x$$\n\n# big"
 
-SUMMARY = {
+SUMMARY: dict[str, Any] = {
     "word": "disguised copy",
     "icon": "≈",
     "headline": "Both hold the same weights.",
     "strength": "By chance less than once in 10^1312.",
     "reasons": ["The same order in 4 of 4 layers.", "Partners agree.", "Noise."],
+    "changes": ["noise of 5.0% added"],
+    "direction": "",
+    "power": "",
     "not_meaning": ["It does not say who was first."],
     "next": "Name the base.",
 }
@@ -78,11 +84,26 @@ def test_the_card_says_all_that_was_found(language: Language) -> None:
     shown = card.verdict(result, SUMMARY, language)
     assert SUMMARY["icon"] in shown and SUMMARY["word"] in shown and SUMMARY["headline"] in shown
     assert all(reason in shown for reason in [*SUMMARY["reasons"], *SUMMARY["not_meaning"]])
-    assert "●●●●●" in shown and say(language, "strength_extremely strong") in shown
+    assert "●●●●●" in shown and SCALE["extremely strong"][language] in shown
     assert "\u22121312.4" in shown and "10⁻¹³¹²" in shown
-    assert "0.0502" in shown and say(language, "change_noise") in shown
+    assert "noise of 5.0%" in shown
     assert "3.2 MB" in shown and "4.8 MB" in shown and "0.8 s" in shown
     assert "62.0 %" in shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_card_words_what_the_report_words(language: Language) -> None:
+    result = comparison()
+    words = summary(result, language)
+    shown = html.unescape(card.verdict(result, words, language))
+    for sentence in [
+        words["headline"],
+        *words["reasons"],
+        *words["changes"],
+        *words["not_meaning"],
+        words["next"],
+    ]:
+        assert sentence in shown, sentence
 
 
 def test_the_answer_is_never_colour_alone() -> None:
@@ -140,7 +161,7 @@ def test_a_card_without_changes_direction_or_strength() -> None:
         "strength": {"log10_pvalue": None, "words": None},
     }
     result["cost"] |= {"bytes_read_a": 0, "bytes_read_b": 0}
-    shown = card.verdict(result, SUMMARY | {"next": None}, "en")
+    shown = card.verdict(result, SUMMARY | {"next": None, "changes": []}, "en")
     assert TEXTS["en"]["card_changes"] not in shown and TEXTS["en"]["card_direction"] not in shown
     assert "●" not in shown and "card-open" in shown and "No weights were read" in shown
 
@@ -154,7 +175,7 @@ def test_chances_are_never_made_smaller_by_rounding(log10_pvalue: float | None, 
 
 
 def test_numbers_as_read() -> None:
-    assert numbers.agreement(0.99996) == "0.999" and numbers.agreement(1.0) == "1.000"
+    assert numbers.agreement(0.99996) == "0.999" and numbers.agreement(0.9999999999999999) == "1.000"
     assert numbers.agreement(-0.0421) == "\u22120.042"
     assert numbers.size(999) == "999 B" and numbers.size(4_813_824) == "4.8 MB" and numbers.size(None) == "–"
     assert numbers.seconds(0.031) == "0.03 s" and numbers.seconds(125.0) == "2 min 5 s"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import string
+from pathlib import Path
 
 import pytest
 
-from page.words import LANGUAGES, TEXTS, choose_language, say
+from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, say
 
 BANNED = re.compile(
     r"\b(?:stolen|theft|thief|thieves|guilty|proof|proves?|proven)\b|偷|盗窃|窃取|铁证|实锤", re.IGNORECASE
@@ -45,6 +47,20 @@ def test_facts_are_filled_in() -> None:
     assert say("en", "too_long", length=3000, limit=2000).count("000") == 2
     with pytest.raises(KeyError):
         say("en", "no such sentence")
+
+
+def test_what_probes_say_of_themselves_has_its_chinese() -> None:
+    """Every UNIT, and every reason to abstain that is written out in full."""
+    probes = Path(__file__).resolve().parents[2] / "tools" / "probes"
+    for path in sorted(probes.glob("[a-z]*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said = None
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "UNIT":
+                said = node.value
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Abstention" and node.args:
+                said = node.args[0]
+            if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                assert said.value in CHINESE, (path.name, said.value)
 
 
 @pytest.mark.parametrize(
