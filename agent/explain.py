@@ -14,6 +14,7 @@ from agent.fairness import heated_words
 from agent.memory import numbers_in
 from agent.phrases import knows, say
 from agent.turns import Done, Turn, offer_after
+from tools.errors import printable
 
 MOST_OPTIONS = 5
 # A passage is an answer, not an article: longer ones are cut at the end of a sentence.
@@ -59,6 +60,13 @@ def _report() -> Report:
     from tools import report
 
     return report
+
+
+def probe_question(probe: str, language: str) -> str:
+    """The question that a check asks, in the reader's language; "" for a check without one."""
+    from tools.words import PROBES
+
+    return str(PROBES[probe]["question"][language]) if probe in PROBES else ""
 
 
 def odds(log10_pvalue: float, language: str) -> str:
@@ -210,9 +218,10 @@ class _Speaker:
     def verdict(self, result: Mapping[str, Any], depth: str) -> str:
         """A result in words, at one of four depths."""
         summary = self.report.summary(dict(result), self.language)
-        headline = f"{summary['icon']} **{summary['word']}.** {summary['headline']} {self.ids_of(result)}"
+        word, sentence, ids = summary["word"], self.headline(result, summary), self.ids_of(result)
+        headline = f"{summary['icon']} **{word}.** {sentence} {ids}"
         if self.language == "zh":
-            headline = f"{summary['icon']} **{summary['word']}。**{summary['headline']}{self.ids_of(result)}"
+            headline = f"{summary['icon']} **{word}。**{sentence}{ids}"
         if depth == "one_sentence":
             return headline
         not_meaning = self.joined(summary["not_meaning"][:2])
@@ -232,14 +241,22 @@ class _Speaker:
 
     def reasons(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         """The reasons as a list, each with the finding it speaks of."""
-        ids = self.by_probe(result)
-        named = summary.get("reason_probes") or list(result["because"])
-        lines = []
-        for place, reason in enumerate(summary["reasons"][:3]):
-            probe = named[place] if place < len(named) else None
-            mark = f"[{ids[probe]}]" if probe in ids else self.ids_of(result)
-            lines.append(f"{place + 1}. {reason} {mark}".rstrip())
-        return "\n".join(lines)
+        ids, lines = self.by_probe(result), []
+        for place, reason in enumerate(summary["reasons"]):
+            probe = _probe_of(reason, place, result, self.language)
+            # A reason may quote names that the suspect chose; quoted as code they are no words of ours.
+            text = _foreign_as_code(str(reason), result["findings"].get(probe) or {})
+            if not heated_words(text, quoted_is_fine=True):
+                mark = f"[{ids[probe]}]" if probe in ids else self.ids_of(result)
+                lines.append(f"{len(lines) + 1}. {text} {mark}".rstrip())
+        return "\n".join(lines[:3])
+
+    def headline(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+        """The headline with the names of the models as code."""
+        text = str(summary["headline"])
+        for name in sorted({_name_of(result, side) for side in ("a", "b", "base")} - {""}, key=len, reverse=True):
+            text = re.sub(rf"(?<!`){re.escape(printable(name))}(?!`)", lambda match: model_name(match[0]), text)
+        return text
 
     def table(self, result: Mapping[str, Any]) -> str:
         """Every finding with its numbers, for engineers."""
@@ -304,8 +321,10 @@ class _Speaker:
     def error_text(self, done: Done) -> str:
         """What went wrong and the way out."""
         error = done.error or {}
-        if error.get("kind") in ("refused", "not_named") or not error.get("message"):
+        if error.get("kind") == "not_named":
             return self.say("not_named")
+        if not error.get("message"):
+            return self.say("broken")
         return self.joined([harmless(error["message"]), harmless(error.get("remedy", ""))])
 
     # --- other measurements ---
@@ -348,8 +367,9 @@ class _Speaker:
         parts = [self.preamble()]
         for record in records:
             rows = [row for row in record.get("rows") or [] if isinstance(row, Mapping)]
-            kept = sum(bool(row.get("recognised")) for row in rows)
-            parts.append(self.say("stressed", name=model_name(record.get("name")), count=len(rows), kept=kept))
+            tried = [row for row in rows if row.get("recognised") is not None]
+            kept = sum(bool(row["recognised"]) for row in tried)
+            parts.append(self.say("stressed", name=model_name(record.get("name")), count=len(tried), kept=kept))
             parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
         parts.append(self.say("stressed_note"))
         return Spoken(_paragraphs(parts), False, self.chips("help", "examples"))
@@ -359,18 +379,45 @@ class _Speaker:
         key = f"change_{row.get('perturbation')}"
         name = self.say(key) if knows(key) else f"`{harmless(row.get('perturbation'), 40)}`"
         amount = row.get("amount")
-        return name if not isinstance(amount, (int, float)) else f"{name} ({number(amount)})"
+        if not isinstance(amount, (int, float)):
+            return name
+        return f"{name} ({share(amount) if str(row.get('unit') or '').startswith('share') else number(amount)})"
 
     def seen(self, row: Mapping[str, Any]) -> str:
         """Whether a changed model was recognised: a sign and a word."""
-        return f"✓ {self.say('recognised')}" if row.get("recognised") else f"✗ {self.say('missed')}"
+        if row.get("recognised") is None:
+            return f"– {self.say('not_applicable')}"
+        return f"✓ {self.say('recognised')}" if row["recognised"] else f"✗ {self.say('missed')}"
 
     def behave(self, records: Sequence[Mapping[str, Any]]) -> Spoken:
-        """How two models behave."""
+        """How two models behave, beside a control."""
         record = records[-1]
-        a, b = (self.intent.models + ("", ""))[:2]
-        parts = [self.preamble(), self.say("behaved", a=model_name(a), b=model_name(b)), self.say("behaved_note")]
-        return Spoken(_paragraphs(parts), False, self.chips("sure", "limits") if self.before.results else ())
+        a, b = (model_name(name) for name in self.intent.models[:2])
+        pair, control, noise = record.get("pair") or {}, record.get("control") or {}, record.get("noise_levels") or [0]
+        lines, closer = [], []
+        for key, series, level in (
+            ("behaved_same", "agreement", 0),
+            ("behaved_wrong", "share_of_wrong_the_same", 0),
+            ("behaved_noise", "agreement", len(noise) - 1),
+            ("behaved_divergence", "divergence_bits", 0),
+        ):
+            two, third = _at(pair, series, level), _at(control, series, level)
+            if two is None:
+                continue
+            apart = series == "divergence_bits"
+            shown = [
+                self.say("nothing_to_count") if value is None else number(value) if apart else share(value)
+                for value in (two, third)
+            ]
+            if third is not None:
+                closer.append(two < third if apart else two > third)
+            lines.append("- " + self.say(key, pair=shown[0], control=shown[1], b=b, noise=share(noise[-1])))
+        parts = [self.preamble(), self.say("behaved", a=a, b=b, count=len(record.get("items") or ())), "\n".join(lines)]
+        if closer:
+            parts.append(self.say("behaved_closer" if all(closer) else "behaved_not_closer"))
+        parts.append(self.say("behaved_note"))
+        chips = self.chips("sure", "limits", "report") if self.before.results else self.chips("help")
+        return Spoken(_paragraphs(parts), False, chips)
 
     # --- questions about what was measured ---
 
@@ -414,7 +461,6 @@ class _Speaker:
         ids, log10 = self.ids_of(result), strength["log10_pvalue"]
         if result["answer"] == "independent":
             parts.append(self.say("chance_fits", cite=ids))
-            parts.append(self.power(result))
         elif log10 is not None:
             parts.append(self.joined([self.say("chance", odds=odds(log10, self.language), cite=ids), self.say("not_percent")]))
         else:
@@ -426,15 +472,10 @@ class _Speaker:
     def power(self, result: Mapping[str, Any]) -> str:
         """What would have been caught."""
         items = []
-        for key, value in (result.get("power") or {}).items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                noise = key == "largest_noise_caught"
-                amount = number(value)
-                items.append(
-                    self.say("power_noise", amount=amount)
-                    if noise
-                    else self.say("power_other", name=f"`{harmless(key, 40)}`", amount=amount)
-                )
+        for key, phrase in (("largest_noise_caught", "power_noise"), ("largest_noise_caught_reordered", "power_reordered")):
+            value = (result.get("power") or {}).get(key)
+            if isinstance(value, (int, float)):
+                items.append(self.say(phrase, amount=number(value)))
         return self.say("power", list=self.say("comma").join(items)) if items else self.say("power_unknown")
 
     def on_why(self) -> Spoken:
@@ -444,7 +485,7 @@ class _Speaker:
             return self.on_ask_models()
         result, summary = self.main, self.report.summary(dict(self.main), self.language)
         left_out = sum(not item.measured for item in self.of(result))
-        parts = [summary["headline"], self.reasons(result, summary), self.say("context")]
+        parts = [self.headline(result, summary), self.reasons(result, summary), self.say("context")]
         if self.intent.depth == "engineer":
             parts.append(self.table(result))
         if left_out:
@@ -453,8 +494,7 @@ class _Speaker:
 
     def question(self, item: Cited) -> str:
         """The question of a check in the reader's language."""
-        key = f"probe_{item.probe}"
-        return self.say(key) if knows(key) else harmless(item.finding.get("question", item.probe))
+        return probe_question(item.probe, self.language) or harmless(item.finding.get("question", item.probe))
 
     def unit(self, item: Cited) -> str:
         """The unit of a check in the reader's language."""
@@ -519,14 +559,14 @@ class _Speaker:
         return self.follow_up([self.say("plot"), "\n".join(f"- {line}" for line in lines)], "why", "sure", "engineer")
 
     def on_direction(self) -> Spoken:
-        result = self.main
+        result, summary = self.main, self.report.summary(dict(self.main), self.language)
         way = result["direction"]["answer"]
         if result["answer"] == "independent":
             text = self.say("direction_none")
         elif way == "unknown":
             text = self.say("direction_unknown")
         else:
-            text = self.say(f"direction_{way}", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"]))
+            text = summary.get("direction") or self.say(f"direction_{way}", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"]))
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
 
     def on_limits(self) -> Spoken:
@@ -555,8 +595,8 @@ class _Speaker:
         tried = self.before.stressed
         names = (result["a"]["name"], result["b"]["name"])
         if tried is not None and tried.get("name") in names:
-            rows = [row for row in tried.get("rows") or [] if isinstance(row, Mapping)]
-            kept = sum(bool(row.get("recognised")) for row in rows)
+            rows = [r for r in tried.get("rows") or [] if isinstance(r, Mapping) and r.get("recognised") is not None]
+            kept = sum(bool(row["recognised"]) for row in rows)
             parts.append(self.say("what_if_measured", name=model_name(tried["name"]), count=len(rows), kept=kept))
             parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
             return self.follow_up(parts, "sure", "limits")
@@ -570,6 +610,8 @@ class _Speaker:
 
     def on_report(self) -> Spoken:
         text = self.report.markdown(dict(self.main), self.language)
+        for finding in self.main["findings"].values():
+            text = _foreign_as_code(text, finding)
         parts = [self.say("report_intro"), text]
         return self.follow_up(parts, "sure", "limits")
 
@@ -688,7 +730,7 @@ class _Speaker:
         if not self.results:
             return Spoken(_paragraphs([*parts, self.say("pressed_nothing")]), False, self.chips("examples", "help"))
         summary = self.report.summary(dict(self.main), self.language)
-        parts.append(f"{self.say('pressed_result', headline=summary['headline'])} {self.ids_of(self.main)}")
+        parts.append(f"{self.say('pressed_result', headline=self.headline(self.main, summary))} {self.ids_of(self.main)}")
         return Spoken(_paragraphs(parts), False, self.chips("sure", "why", "limits"), str(self.main["answer"]))
 
     def on_language(self) -> Spoken:
@@ -753,6 +795,38 @@ class _Speaker:
         return ("" if self.language == "zh" else " ").join(part for part in parts if part)
 
 
+def _name_of(result: Mapping[str, Any], side: str) -> str:
+    return str(result[side]["name"]) if result.get(side) else ""
+
+
+def _probe_of(reason: str, place: int, result: Mapping[str, Any], language: str) -> str:
+    """The check that a reason speaks of: the one whose sentence it is, else the one at its place in the rule."""
+    from tools.words import REASONS
+
+    for probe, finding in result["findings"].items():
+        if probe in REASONS and "abstained" not in finding:
+            try:
+                said = {REASONS[probe](finding, language, leaned) for leaned in (True, False)}
+            except (KeyError, TypeError):
+                continue
+            if reason in said:
+                return str(probe)
+    return str(result["because"][place]) if place < len(result["because"]) else ""
+
+
+def _foreign_as_code(text: str, finding: Mapping[str, Any]) -> str:
+    where = finding.get("where")
+    renames = where.get("renames") if isinstance(where, Mapping) else None
+    foreign = {printable(pair[side]) for pair in renames or () for side in ("a", "b") if side in pair} - {""}
+    for name in sorted(foreign, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w`]){re.escape(name)}(?![\w`])", lambda match: _short_code(match[0]), text)
+    return text
+
+
+def _short_code(name: str) -> str:
+    return "`" + printable(name, 40).replace("`", "'") + "`"
+
+
 def passage_body(passage: Mapping[str, Any], language: str) -> str:
     """A whole article, its headings as bold lines, every line made plain."""
     body = str(passage.get("body") or "")
@@ -764,6 +838,18 @@ def passage_body(passage: Mapping[str, Any], language: str) -> str:
 def _cited(text: str, mark: str) -> str:
     """The mark behind every paragraph."""
     return "\n\n".join(f"{block} [{mark}]" for block in text.split("\n\n") if block.strip())
+
+
+def _at(table: Mapping[str, Any], key: str, level: int) -> float | None:
+    """One number of a table of the behaviour test; None where there was nothing to count."""
+    series = table.get(key)
+    value = series[level] if isinstance(series, list) and 0 <= level < len(series) else None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def share(value: float) -> str:
+    """A share in percent."""
+    return f"{100 * value:.0f}%" if 100 * value >= 10 or value == 0 else f"{100 * value:.1f}%"
 
 
 def _paragraphs(parts: Sequence[str], between: str = "\n\n") -> str:

@@ -24,6 +24,7 @@ from agent.memory import numbers_in
 from agent.phrases import say
 from agent.toolbox import MEASURING
 from agent.turns import Turn, recall
+from tools.errors import printable
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Facts:
     passages: Sequence[Mapping[str, Any]] = ()
     said: Sequence[str] = ()
     worded: str = ""
+    names: frozenset[str] = frozenset()
     numbers: frozenset[float] = field(default_factory=frozenset)
 
     @classmethod
@@ -104,8 +106,21 @@ class Facts:
         spoken = {value for text in (report_text, *_texts(turn.passages), *turn.said) for value in numbers_of(text)}
         held |= {float(len(turn.results)), float(sum(bool(r.get("recognised")) for r in _rows(turn)))}
         return cls(
-            turn.intent.language, turn.results, turn.passages, turn.said, worded, frozenset(held | lengths | spoken)
+            language=turn.intent.language,
+            results=turn.results,
+            passages=turn.passages,
+            said=turn.said,
+            worded=worded,
+            names=turn.named,
+            numbers=frozenset(held | lengths | spoken),
         )
+
+    def without_names(self, text: str) -> str:
+        """The text without code and without the models' names: neither are words of ours."""
+        text = _CODE.sub(" ", text)
+        for name in sorted({*self.names, *map(printable, self.names)}, key=len, reverse=True):
+            text = text.replace(name, " ") if len(name) > 3 else text
+        return text
 
 
 def _rows(turn: Turn) -> list[Mapping[str, Any]]:
@@ -145,10 +160,10 @@ def _value(written: str) -> float:
 def own_faults(text: str, facts: Facts) -> list[str]:
     """What is wrong with a text that code worded: markup, heated words, ids that do not exist, numbers from nowhere."""
     faults = []
-    plain = _CODE.sub(" ", text)
+    plain = facts.without_names(text)
     if _MARKUP.search(plain) or _HIDDEN.search(text):
         faults.append("markup, a link, an image or hidden characters")
-    faults += _heated(text, facts)
+    faults += _heated(plain, facts)
     known = {item.id for item in numbered(facts.results)} | {f"K{n}" for n in range(1, len(facts.passages) + 1)}
     faults += [f"unknown citation [{mark}]" for mark in dict.fromkeys(_CITE.findall(text)) if mark not in known]
     unmarked = re.sub(r"^\s*\d+\. ", "", plain, flags=re.M)

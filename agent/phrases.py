@@ -327,15 +327,41 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "我用 {count} 种方式改动了 {name}，每次都问：还是同一个模型吗？认出来的有 {kept} 次。",
     ),
     "recognised": ("recognised", "认出来了"),
+    "not_applicable": ("does not apply to this model", "不适用于这个模型"),
     "missed": ("not recognised", "没认出来"),
     "stressed_note": (
         "“Not recognised” shows a limit of this tool: such a disguise could hide a copy from it.",
         "“没认出来”是本工具的局限：这样的伪装可能让复制品躲过去。",
     ),
     "behaved": (
-        "I ran {a} and {b} on the same built-in prompts.",
-        "我让 {a} 和 {b} 回答了同一组内置的题目。",
+        "I ran {a} and {b}, and a control model beside them, on the same {count} short prompts.",
+        "我让 {a}、{b} 和一个作对照的模型回答了同样的 {count} 道小题。",
     ),
+    "behaved_same": (
+        "Same answer: the two in {pair} of cases; the control and {b} in {control}.",
+        "答案相同：这两个模型有 {pair}；对照与 {b} 有 {control}。",
+    ),
+    "behaved_wrong": (
+        "Same mistake, where both were wrong: the two in {pair} of cases; the control and {b} in {control}.",
+        "都答错时错得一样：这两个模型有 {pair}；对照与 {b} 有 {control}。",
+    ),
+    "behaved_noise": (
+        "With the same noise of {noise} added to both, they still give the same answer in {pair} of cases; the control in {control}.",
+        "给双方加上同样的 {noise} 噪声之后，答案仍相同的有 {pair}；对照有 {control}。",
+    ),
+    "behaved_divergence": (
+        "Guesses of the next piece of text, 0 for the same and 1 for nothing in common: {pair} apart; the control {control}.",
+        "对下一个词的猜测（0 为相同，1 为毫无共同之处）：相差 {pair}；对照相差 {control}。",
+    ),
+    "behaved_closer": (
+        "On each of these the two are closer to each other than the control is.",
+        "在每一项上，这两个模型彼此都比对照更接近。",
+    ),
+    "behaved_not_closer": (
+        "They are not closer to each other than the control on all of these.",
+        "并不是每一项上这两个模型都比对照更接近。",
+    ),
+    "nothing_to_count": ("nothing to count", "没有可数的"),
     "behaved_note": (
         "Behaviour is a weaker sign than weights: models that read the same texts also answer alike.",
         "行为是比权重弱的迹象：读过同样文章的模型，回答也会相像。",
@@ -349,6 +375,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "tool_behave": ("Running {a} and {b} on the same prompts", "正在让 {a} 和 {b} 回答同样的题目"),
     "tool_search": ("Looking up the articles", "正在查阅文章"),
     "step_open": ("Opening the models", "打开模型"),
+    "step_power": ("Planting a copy to see whether it would be found", "埋一个副本，看看能不能查出来"),
+    "step_run_a": ("Running the first model", "运行第一个模型"),
+    "step_run_b": ("Running the second model", "运行第二个模型"),
+    "step_run_control": ("Running the control", "运行对照模型"),
+    "step_compare": ("Comparing the answers", "比较答案"),
     "step_done": ("done", "完成"),
     "step_abstained": ("cannot be made here", "在这里做不了"),
     "stopped": ("Stopped. No verdict was reached.", "已停止，没有得出结论。"),
@@ -512,38 +543,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "层就像模型的楼层：文字从底层进去，每一层都在下面一层的结果上继续加工。",
     ),
     # --- the checks and changes by name ---
-    "probe_same_values": (
-        "Do the two files hold the same numbers, under whatever names?",
-        "不管叫什么名字，两个文件里的数字一样吗？",
-    ),
-    "probe_unit_order": (
-        "Do the hidden units stand in the same order in both models?",
-        "两个模型里，隐藏单元排列的次序一样吗？",
-    ),
-    "probe_unit_partners": (
-        "Does each hidden unit have one and the same partner in the other model, wherever it stands?",
-        "不管排在哪里，每个隐藏单元在另一个模型里都有同一个搭档吗？",
-    ),
-    "probe_difference_shape": (
-        "What is left when one model is subtracted from the other?",
-        "两个模型相减之后，剩下的是什么？",
-    ),
-    "probe_shared_additions": (
-        "Did both models change the common base in the same way?",
-        "两个模型对共同底座的改动一样吗？",
-    ),
-    "probe_same_tokenizer": (
-        "Do the two models cut text into the same tokens?",
-        "两个模型把文字切成的词元一样吗？",
-    ),
-    "probe_same_configuration": (
-        "Do the two models declare the same design?",
-        "两个模型写明的结构一样吗？",
-    ),
-    "probe_tensor_names": (
-        "Do the tensors have the same names?",
-        "张量的名称一样吗？",
-    ),
     "unit_same_values": ("share of the learned numbers found on the other side, 1 is all", "在对方那里找得到的数字所占的比例，1 为全部"),
     "unit_unit_order": ("agreement of the order, 1 is the same, strangers near 0", "次序的一致程度，1 为相同，毫无关系时接近 0"),
     "unit_unit_partners": ("share of units with one partner, 1 is all", "搭档唯一的单元所占的比例，1 为全部"),
@@ -577,7 +576,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "odds_plain": ("about once in {times}", "大约 {times} 分之一"),
     "odds_often": ("more often than once in ten", "超过十分之一"),
     "power_noise": ("added noise up to {amount} of the weights' own spread", "大小不超过权重自身起伏 {amount} 倍的噪声"),
-    "power_other": ("{name} up to {amount}", "{name}，最多 {amount}"),
+    "power_reordered": ("re-ordered units with noise up to {amount} of the weights' own spread", "单元次序打乱、再加上大小不超过权重自身起伏 {amount} 倍的噪声"),
     "comma": (", ", "、"),
     "or": (" or ", "还是 "),
 }

@@ -141,16 +141,3 @@ def main_pair() -> tuple[str, str]:
         except (OSError, ValueError, KeyError, IndexError, TypeError):
             log.exception("cannot read the story in %s", story.parent.name)
     return "./model_x", "./model_y"
-
-
-def control_for(a: str, b: str) -> str | None:
-    """A shipped stranger to run beside two shipped models, named by their story; None for other models."""
-    for story in sorted(EXHIBITS.glob("*/story.json")) if EXHIBITS.is_dir() else ():
-        home = f"exhibits/{story.parent.name}/"
-        if a.startswith(home) and b.startswith(home):
-            try:
-                controls = json.loads(story.read_text(encoding="utf-8"))["controls"]
-            except (OSError, ValueError, KeyError, TypeError):
-                return None
-            return next((str(control) for control in controls if str(control) not in (a, b)), None)
-    return None

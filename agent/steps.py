@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.evidence import citations, harmless, model_name, numbered
-from agent.explain import number
+from agent.explain import number, probe_question
 from agent.guard import checked
 from agent.guide import Guide
 from agent.phrases import knows, say
@@ -126,8 +126,8 @@ def _progress(record: object, language: str) -> Step | None:
     if inner.get("status") != "done":
         return None
     name, finding = str(inner.get("step", "")), inner.get("finding") or {}
-    key = "step_open" if name == "open" else "step_power" if name == "power" else f"probe_{name}"
-    title = say(language, key) if knows(key) else _change_title(name, language)
+    key = f"step_{name}"
+    title = say(language, key) if knows(key) else probe_question(name, language) or _change_title(name, language)
     if "abstained" in finding:
         text = say(language, "step_abstained")
     elif isinstance(finding.get("statistic"), (int, float)):

@@ -38,7 +38,7 @@ ModelName = Annotated[
 
 
 class _Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(str_strip_whitespace=True)
 
 
 class CompareArguments(_Arguments):
@@ -137,9 +137,8 @@ class Toolbox:
         return self._measure("stress", (name,), runtime, lambda **how: self._stress(name, **how))
 
     def behave(self, a: str, b: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
-        """Run two models, and beside shipped ones a shipped stranger."""
-        control = settings.control_for(a, b)
-        return self._measure("behave", (a, b), runtime, lambda **how: self._behave(a, b, control, **how))
+        """Run two models, and a control that the behaviour test chooses."""
+        return self._measure("behave", (a, b), runtime, lambda **how: self._behave(a, b, **how))
 
     def search_articles(
         self,

@@ -1,8 +1,8 @@
-"""How often the article search brings the right article: python -m benchmarks.retrieval [--questions CSV] [--json FILE].
+"""How often the article search brings the right article: python -m benchmarks.retrieval.
 
-A question counts at k when any of its topics is among the first k; topics without an article are left out. Three
-sets of our own come along: paraphrases (the weights of the search were chosen on them, so they flatter), held-out
-questions (looked at once, after everything was chosen), and off-topic ones, where the right answer is nothing.
+A question counts at k when any of its topics is among the first k; topics without an article are left out.
+Three sets of our own come along: paraphrases (the search was tuned on them, so they flatter), held-out ones
+(looked at once, after everything was chosen), and off-topic ones, where the right answer is nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OWN = (HERE / "paraphrases.csv", HERE / "held_out.csv", HERE / "off_topic.csv")
 
 
 def measure(file: Path) -> list[dict[str, object]]:
-    """One row per language: questions, recall at 1 and 3 or share rightly left unanswered, median milliseconds."""
+    """One row per language: recall at 1 and at 3, share left unanswered, median milliseconds of a search."""
     with open(file, encoding="utf-8", newline="") as opened:
         questions = list(csv.DictReader(opened))
     known = set(library.topics())
@@ -58,7 +58,7 @@ def measure(file: Path) -> list[dict[str, object]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retrieval", description=__doc__)
-    parser.add_argument("--questions", type=Path, action="append", default=[], help="CSV: lang,question,topics")
+    parser.add_argument("--questions", type=Path, action="append", default=[], help="lang,question,topics")
     parser.add_argument("--words-only", action="store_true", help="as before the embedder is loaded")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     asked = parser.parse_args(arguments)
@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(library.topics())} articles in two languages, searched by {way}")
     print(f"{'questions':<18} {'lang':<5} {'count':>5} {'R@1':>6} {'R@3':>6} {'none':>6} {'ms':>7}")
     for row in rows:
-        cells = ["-" if row[key] is None else row[key] for key in ("recall_at_1", "recall_at_3", "unanswered")]
+        r1, r3 = ("-" if row[key] is None else row[key] for key in ("recall_at_1", "recall_at_3"))
         print(
             f"{row['questions']:<18} {row['language']:<5} {row['count']:>5} "
-            f"{cells[0]:>6} {cells[1]:>6} {cells[2]:>6} {row['median_ms']:>7}"
+            f"{r1:>6} {r3:>6} {row['unanswered']:>6} {row['median_ms']:>7}"
         )
     if asked.json:
         report = {"articles": len(library.topics()), "searched_by": way, "rows": rows}

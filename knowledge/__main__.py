@@ -20,12 +20,12 @@ SOURCES = {"en": "Sources:", "zh": "出处："}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 with an answer, also an empty one, 2 for what a user can mend."""
+    """Run one command; the exit status is 0 with an answer, even an empty one, and 2 for no question."""
     parser = argparse.ArgumentParser(prog="python -m knowledge", description="Search the articles.")
     commands = parser.add_subparsers(dest="command", required=True)
     search = commands.add_parser("search", help="passages for a question, best first")
     search.add_argument("question")
-    search.add_argument("--lang", choices=LANGUAGES, help="language of the passages; else that of the question")
+    search.add_argument("--lang", choices=LANGUAGES, help="of the passages; else that of the question")
     search.add_argument("--limit", type=int, default=3, help="how many passages at most")
     search.add_argument("--json", action="store_true", help="one JSON list")
     asked = parser.parse_args(arguments)

@@ -11,6 +11,7 @@ import gradio as gr
 
 from page import card, markup, numbers, plots
 from page.words import Language, say
+from tools.words import PROBES
 
 if TYPE_CHECKING:
     from agent.steps import Step
@@ -107,13 +108,13 @@ class Reply:
     """What the agent says, checked, with its sources and the questions it offers next."""
 
     text: str
-    sources: list[tuple[str, str, list[str]]]
+    citations: list[Mapping[str, Any]]
     options: list[str]
 
     def shown(self, language: Language) -> list[gr.ChatMessage]:
         parts = [markup.reply(self.text)]
-        if self.sources:
-            rows = "".join(f"<li>{_source(*source)}</li>" for source in self.sources)
+        if self.citations:
+            rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in self.citations)
             parts.append(
                 f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>'
             )
@@ -176,7 +177,7 @@ class Conversation:
             self.settle("done")
             artifact = step.artifact or {}
             options = [str(option) for option in artifact.get("options") or []]
-            self.add(Reply(step.text, _sources(artifact), options))
+            self.add(Reply(step.text, list(artifact.get("citations") or []), options))
         elif step.kind == "stopped":
             self.settle("stopped")
             self.add(Notice("stopped"))
@@ -251,18 +252,17 @@ def _plot(figure: Any) -> gr.Plot:
     return gr.Plot(figure, show_label=False, container=False)
 
 
-def _sources(artifact: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
-    """(mark, title, addresses) of what the reply cites."""
-    sources = []
-    for citation in artifact.get("citations") or []:
-        mark = str(citation.get("id", ""))
-        title = str(citation.get("title") or citation.get("question") or citation.get("text") or "")
-        addresses = [str(url) for url in citation.get("sources") or []]
-        sources.append((mark, title, addresses))
-    return sources
-
-
-def _source(mark: str, title: str, addresses: list[str]) -> str:
-    links = [link for link in map(markup.address, addresses) if link]
-    shown = f'<span class="mark">{markup.plain(mark, 8)}</span> {markup.plain(title, 200)}'
+def _source(citation: Mapping[str, Any], language: Language) -> str:
+    """What a mark in a reply points to: a check with its numbers, or an article with where it comes from."""
+    shown = f'<span class="mark">{markup.plain(citation.get("id", ""), 8)}</span> '
+    probe = citation.get("probe")
+    if probe in PROBES:
+        shown += PROBES[str(probe)]["question"][language]
+    else:
+        shown += markup.plain(citation.get("title", ""), 200)
+    if isinstance(citation.get("statistic"), (int, float)):
+        shown += f" <b>{numbers.number(citation['statistic'])}</b>"
+    if isinstance(citation.get("log10_pvalue"), (int, float)):
+        shown += f' <span class="quiet">log10 p = {numbers.log10(float(citation["log10_pvalue"]))}</span>'
+    links = [link for link in map(markup.address, map(str, citation.get("sources") or [])) if link]
     return shown + (f" – {' · '.join(links)}" if links else "")

@@ -73,7 +73,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _compare_pairs(options: argparse.Namespace) -> int:
-    """One JSON line a pair, in the file's order; a pair that cannot be read gives an error record and the rest goes on."""
+    """One JSON line a pair, in the file's order; a pair that cannot be read gives an error record."""
     from tools.audit import compare
 
     path = Path(options.pairs)
@@ -86,7 +86,9 @@ def _compare_pairs(options: argparse.Namespace) -> int:
         raise UserError("bad_pairs_file", file=options.pairs)
     for row in rows:
         try:
-            result = compare(row["a"] or "", row["b"] or "", row.get("base") or None, seed=options.seed, full=options.full)
+            result = compare(
+                row["a"] or "", row["b"] or "", row.get("base") or None, seed=options.seed, full=options.full
+            )
         except UserError as error:
             result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
         print(json.dumps(result, ensure_ascii=False), flush=True)

@@ -88,9 +88,7 @@ def describe(name: str, *, stop: Stop | None = None) -> dict[str, Any]:
         }
 
 
-def stress(
-    name: str, *, seed: int = 0, on_finding: Listener | None = None, stop: Stop | None = None
-) -> dict[str, Any]:
+def stress(name: str, *, seed: int = 0, on_finding: Listener | None = None, stop: Stop | None = None) -> dict[str, Any]:
     """Disguise a model in every way we know and see whether it is recognised. Raises UserError, Cancelled."""
     begun = time.monotonic()
     rows: list[dict[str, Any]] = []
@@ -130,7 +128,13 @@ def stress(
                     }
                 rows.append(row)
                 _tell(on_finding, label, "done", time.monotonic() - started, row)
-    return {"name": name, "rows": rows, "seconds": time.monotonic() - begun, "seed": seed, "limits": limits("stress")}
+    return {
+        "name": name,
+        "rows": rows,
+        "seconds": time.monotonic() - begun,
+        "seed": seed,
+        "limits": limits("stress"),
+    }
 
 
 def _compared(
@@ -156,7 +160,7 @@ def _compared(
     parts = [one, other] + ([origin] if origin is not None else [])
     return {
         "schema": 1,
-        **{key: None if part is None else _identity(part, name)
+        **{key: None if part is None else _identity(part, name or "")
            for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
         "changes": changes(comparison, findings, verdict.answer),
@@ -235,7 +239,9 @@ def _refuse_different_kinds(comparison: Comparison) -> None:
         {side.shapes[name] for name in layout.candidates if len(side.shapes[name]) >= 2}
         for side, layout in ((comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b))
     ]
-    language = [layout.embedding is not None and layout.hidden_units for layout in (comparison.layout_a, comparison.layout_b)]
+    language = [
+        layout.embedding is not None and layout.hidden_units for layout in (comparison.layout_a, comparison.layout_b)
+    ]
     if shapes[0].isdisjoint(shapes[1]) and not all(language):
         raise UserError("different_kinds", a=comparison.a.ref.name, b=comparison.b.ref.name)
 

@@ -154,9 +154,9 @@ class Comparison:
             names_b = [n for n in self.layout_b.learned if self.b.shapes[n] == shape and n not in taken_b]
             if not names_a or not names_b:
                 continue
-            likeness = np.stack([self._sketch("a", n) for n in names_a]) @ np.stack(
-                [self._sketch("b", n) for n in names_b]
-            ).T
+            likeness = (
+                np.stack([self._sketch("a", n) for n in names_a]) @ np.stack([self._sketch("b", n) for n in names_b]).T
+            )
             for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
                 if likeness[i, j] >= ALIKE:
                     pairs.append(TensorPair(names_a[i], names_b[j], 0, None))
@@ -217,7 +217,8 @@ class Comparison:
         """Summed cosines of the chosen units over all tensors of a layer, which share one order of units."""
         self.check()
         parts = [cosines(self.vectors("a", a)[chosen], self.vectors("b", b)[chosen]) for a, b in pair.members]
-        return np.sum(parts, axis=0)
+        total: np.ndarray = np.sum(parts, axis=0)
+        return total
 
     def pair_values(self, pair: TensorPair) -> tuple[torch.Tensor, torch.Tensor]:
         """Both tensors in a's order of units, in their own number formats."""

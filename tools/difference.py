@@ -16,7 +16,9 @@ Kind = Literal["equal", "recast", "quantised", "noise", "pruned", "low_rank", "t
 
 # Below this cosine two tensors are not taken for versions of one tensor.
 LEAST_COSINE = 0.25
-# A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here, for blocks of 32.
+# Above this cosine a difference in size alone is a scale that the file does not hold.
+ONE_SCALE_COSINE = 0.99
+# A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
 BLOCK = 32
 # Largest singular value of white noise over its edge s (sqrt m + sqrt n), and spread of its row energies over chance.
@@ -54,8 +56,12 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     size_x, size_y = float(x.norm()), float(y.norm())
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
-    left = y - x
     cosine = float((x * y).sum()) / (size_x * size_y)
+    if cosine > ONE_SCALE_COSINE and not 0.5 < size_x / size_y < 2.0:
+        # Integers stored without their scale; the scale that fits best takes its place.
+        y = y * (cosine * size_x / size_y)
+        size_y = float(y.norm())
+    left = y - x
     relative = float(left.norm()) / math.sqrt(size_x * size_y)
     if relative == 0.0:
         return Difference("equal", 0.0, None, 1.0, 0.0, 0.0)
@@ -86,8 +92,12 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     return found("trained", relative)
 
 
+def distinct_values(values: torch.Tensor) -> int:
+    return len(np.unique(values.numpy()))
+
+
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
-    """Which side is the other one rounded to a 16-bit or 8-bit float, whatever type the file says; None where neither."""
+    """Which side is the other one rounded to a 16-bit or 8-bit float, whatever type the file says."""
     for coarse in (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
         x, y = (side.to(torch.float32) for side in (a, b))
         x_there, y_there = x.to(coarse).float(), y.to(coarse).float()
@@ -110,7 +120,7 @@ def _coarser_grid(x: torch.Tensor, y: torch.Tensor) -> Literal["a", "b"] | None:
     for side in (x, y):
         flat = side.reshape(-1)
         blocks = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)[:512]
-        levels.append(float(np.mean([len(torch.unique(block)) for block in blocks])) if len(blocks) else BLOCK)
+        levels.append(float(np.mean([distinct_values(block) for block in blocks])) if len(blocks) else BLOCK)
     if levels[0] < 0.8 * levels[1]:
         return "a"
     return "b" if levels[1] < 0.8 * levels[0] else None
@@ -174,4 +184,5 @@ def _singular_values(matrix: torch.Tensor) -> torch.Tensor:
     step_r, step_c = math.ceil(rows / LARGEST_SPECTRUM), math.ceil(columns / LARGEST_SPECTRUM)
     part = matrix[::step_r, ::step_c].double()
     gram = part @ part.T if part.shape[0] <= part.shape[1] else part.T @ part
-    return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt().flip(0)
+    values: torch.Tensor = torch.linalg.eigvalsh(gram)
+    return values.clamp_min(0).sqrt().flip(0)

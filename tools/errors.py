@@ -9,9 +9,7 @@ import unicodedata
 LANGUAGES = ("en", "zh")
 
 # Letters and marks that draw nothing; a name made of them would look empty, or like another name.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 # Control, format (bidirectional, zero-width, tags), surrogate, private and unassigned characters.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
@@ -284,7 +282,10 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "two_models_needed": {
-        "en": ("A comparison needs two models.", "Name both, as in: python -m tools compare MODEL_X MODEL_Y."),
+        "en": (
+            "A comparison needs two models.",
+            "Name both, as in: python -m tools compare MODEL_X MODEL_Y.",
+        ),
         "zh": ("比较需要两个模型。", "请写出两个模型，例如：python -m tools compare MODEL_X MODEL_Y。"),
     },
     "bad_pairs_file": {

@@ -62,7 +62,11 @@ TEXTS: dict[str, dict[str, str]] = {
 
 
 def limits(
-    answer: str, *, reason: str | None = None, base: bool = False, power: Mapping[str, Any] | None = None,
+    answer: str,
+    *,
+    reason: str | None = None,
+    base: bool = False,
+    power: Mapping[str, Any] | None = None,
     has_weights: bool = True,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""

@@ -7,6 +7,7 @@ disguised in memory, and the same probes are asked whether they know it again (s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -56,7 +57,9 @@ def measure_power(comparison: Comparison, links: Links) -> dict[str, Any]:
     return found
 
 
-def _pair(copy: Checkpoint, parent: Checkpoint, layout: Layout, same_shapes: bool, comparison: Comparison) -> Comparison:
+def _pair(
+    copy: Checkpoint, parent: Checkpoint, layout: Layout, same_shapes: bool, comparison: Comparison
+) -> Comparison:
     # Noise and order change neither names nor shapes, so the roles need not be found again.
     layouts = (_borrowed(layout, copy), layout) if same_shapes else None
     return Comparison(
@@ -81,9 +84,7 @@ def _disguised(
     tensors = unchanged(copy)
     for name in (layout or Layout(checkpoint)).learned:
         if len(checkpoint.shapes[name]) >= 2:
-            tensors[name] = changed(
-                tensors[name], lambda values, name=name: add_noise.noisy(values, level, seed, name)
-            )
+            tensors[name] = changed(tensors[name], partial(add_noise.noisy, share=level, seed=seed, name=name))
     return SeenCheckpoint(copy, tensors)
 
 

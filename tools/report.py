@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tools.errors import printable
@@ -57,7 +57,8 @@ def reasons(result: Result, language: str = "en") -> list[str]:
 
 def change(entry: Mapping[str, Any], language: str = "en") -> str:
     """One entry of the list of changes, as a phrase with its amount."""
-    return CHANGES[entry["kind"]][language].format(amount=_amount(entry))
+    phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
+    return phrase
 
 
 def direction(result: Result, language: str = "en") -> str:
@@ -65,11 +66,16 @@ def direction(result: Result, language: str = "en") -> str:
     if result["answer"] not in ("disguised_copy", "derived", "shared_part"):
         return ""
     found = result["direction"]
-    sentence = DIRECTIONS[found["answer"]][language].format(**_names(result))
+    sentence: str = DIRECTIONS[found["answer"]][language].format(**_names(result))
     because = [DIRECTIONS["because"][reason][language] for reason in found["because"]]
     joint = "; " if language == "en" else "；"
-    return sentence if not because else sentence + (" (" if language == "en" else "（") + joint.join(because) + (
-        ")." if language == "en" else "）。"
+    return (
+        sentence
+        if not because
+        else sentence
+        + (" (" if language == "en" else "（")
+        + joint.join(because)
+        + (")." if language == "en" else "）。")
     )
 
 
@@ -90,7 +96,10 @@ def power(result: Result, language: str = "en") -> str:
 def markdown(result: Result, language: str = "en") -> str:
     """The whole result as a Markdown document; every name is code, since names are foreign text."""
     short = summary(result, language)
-    text: Callable[[str], str] = lambda key: TEXT[key][language]  # noqa: E731
+
+    def text(key: str) -> str:
+        return TEXT[key][language]
+
     names = _names(result, code=True)
     lines = [f"# {text('title')}", "", f"**{short['icon']} {short['word']}**", ""]
     lines += [ANSWERS[result["answer"]]["headline"][language].format(**names), "", short["strength"], ""]
@@ -100,11 +109,18 @@ def markdown(result: Result, language: str = "en") -> str:
     if short["changes"]:
         lines += [f"## {text('changes')}", "", *[f"- {phrase}" for phrase in short["changes"]], ""]
     lines += [f"## {text('limits')}", "", *[f"- {sentence}" for sentence in short["not_meaning"]], ""]
-    lines += [f"## {text('findings')}", "", "| " + " | ".join(text("columns").split("|")) + " |", "|---|---|---|---|"]
+    lines += [
+        f"## {text('findings')}",
+        "",
+        "| " + " | ".join(text("columns").split("|")) + " |",
+        "|---|---|---|---|",
+    ]
     for name, finding in result["findings"].items():
         value = finding["abstained"] if "abstained" in finding else number(finding["statistic"])
         rarity = "" if finding.get("log10_pvalue") is None else f"{finding['log10_pvalue']:.1f}"
-        lines.append(f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |")
+        lines.append(
+            f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |"
+        )
     lines += ["", f"## {text('models')}", ""]
     for side in ("a", "b", "base"):
         model = result[side]

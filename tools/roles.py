@@ -116,7 +116,7 @@ class Layout:
         for name in self.candidates:
             values = self._sample(name)
             infinite = values[~torch.isfinite(values)]
-            if torch.isnan(values).any() or (len(infinite) and values[torch.isfinite(values)].unique().numel() > 2):
+            if torch.isnan(values).any() or (len(infinite) and _distinct(values[torch.isfinite(values)]) > 2):
                 found.append(name)
         return tuple(found)
 
@@ -207,7 +207,7 @@ class Layout:
             values = self._sample(name)
             self._fixed[name] = (
                 not bool(torch.isfinite(values).all())
-                or values.unique().numel() < min(FEWEST_LEVELS, values.numel())
+                or _distinct(values) < min(FEWEST_LEVELS, values.numel())
                 or _is_table(values)
             )
         return self._fixed[name]
@@ -215,7 +215,7 @@ class Layout:
     def _is_learned(self, name: str) -> bool:
         if len(self.checkpoint.shapes[name]) < 2:
             return True
-        return not self._is_fixed(name) and self._sample(name).unique().numel() >= min(
+        return not self._is_fixed(name) and _distinct(self._sample(name)) >= min(
             FEWEST_DISTINCT_VALUES, self.size(name)
         )
 
@@ -260,7 +260,9 @@ class Layout:
         """Without names: matrices (m, d) that have matrices (d, m) as counterparts, m the widest."""
         width = self.residual_width
         counts = Counter(self.checkpoint.shapes[name] for name in self._matrices())
-        pairs = [s for s in counts if s[1] == width and s[0] != width and (s[1], s[0]) in counts and s[0] >= FEWEST_UNITS]
+        pairs = [
+            s for s in counts if s[1] == width and s[0] != width and (s[1], s[0]) in counts and s[0] >= FEWEST_UNITS
+        ]
         if not pairs or width is None:
             return ()
         inner = max(shape[0] for shape in pairs)
@@ -271,13 +273,12 @@ class Layout:
             wanted[(inner, width)] = 0
         names: dict[int, list[str]] = {0: [], 1: []}
         for name in self._matrices():
-            axis = wanted.get(self.checkpoint.shapes[name])
+            rows, columns = self.checkpoint.shapes[name]
+            axis = wanted.get((rows, columns))
             if axis is not None and name != self.embedding:
                 names[axis].append(name)
         return tuple(
-            HiddenUnits(
-                members[0].name, None, inner, width, tuple(members)
-            )
+            HiddenUnits(members[0].name, None, inner, width, tuple(members))
             for members in self._same_layer(names, inner)
         )
 
@@ -287,7 +288,8 @@ class Layout:
         A tensor that finds no partner stays a layer of its own.
         """
         members = {
-            axis: [Member(name, axis, 0, inner, "in" if axis == 0 else "out") for name in names[axis]] for axis in (0, 1)
+            axis: [Member(name, axis, 0, inner, "in" if axis == 0 else "out") for name in names[axis]]
+            for axis in (0, 1)
         }
         layers = [[member] for member in members[1]]
         if not members[0] or not layers:
@@ -308,9 +310,7 @@ class Layout:
         return layers
 
     def _convolutions(self) -> tuple[HiddenUnits, ...]:
-        consumed = {
-            self.checkpoint.shapes[name][1] for name in self.learned if len(self.checkpoint.shapes[name]) >= 2
-        }
+        consumed = {self.checkpoint.shapes[name][1] for name in self.learned if len(self.checkpoint.shapes[name]) >= 2}
         found = []
         for order, name in enumerate(self.learned):
             shape = self.checkpoint.shapes[name]
@@ -318,10 +318,12 @@ class Layout:
                 continue
             features = self.size(name) // shape[0]
             if features >= 4:
-                found.append(
-                    HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], "conv"),))
-                )
+                found.append(HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], "conv"),)))
         return tuple(found)
+
+
+def _distinct(values: torch.Tensor) -> int:
+    return len(np.unique(values.numpy()))
 
 
 def _part(name: str, axis: int) -> str:

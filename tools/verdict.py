@@ -34,7 +34,13 @@ SIBLINGS_ADDITIONS = 0.5
 # "Independent" needs a search that would have found a copy with this much noise.
 LEAST_POWER = 0.05
 
-STRENGTH_WORDS = ((-15.0, "extremely strong"), (-9.0, "very strong"), (-6.0, "strong"), (-3.0, "moderate"), (-1.3, "weak"))
+STRENGTH_WORDS = (
+    (-15.0, "extremely strong"),
+    (-9.0, "very strong"),
+    (-6.0, "strong"),
+    (-3.0, "moderate"),
+    (-1.3, "weak"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,18 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
     if not has_weights:
         return Verdict("undecided", (), None, None, "no_weights")
     linking = tuple(name for name in LEAST_EFFECT if name in findings and links(name, findings[name]))
-    ran = [f.log10_pvalue for n in LEAST_EFFECT if isinstance(f := findings.get(n), Evidence) and f.log10_pvalue is not None]
+    ran = [
+        f.log10_pvalue
+        for n in LEAST_EFFECT
+        if isinstance(f := findings.get(n), Evidence) and f.log10_pvalue is not None
+    ]
     rarest = bonferroni(ran) if ran else None
     if not linking:
         if not ran or all(not isinstance(findings.get(n), Evidence) for n in ("unit_order", "unit_partners")):
             return Verdict("undecided", (), rarest, None, "nothing_to_measure")
-        caught = max((power or {}).get(key) or 0.0 for key in ("largest_noise_caught", "largest_noise_caught_reordered"))
+        caught = max(
+            (power or {}).get(key) or 0.0 for key in ("largest_noise_caught", "largest_noise_caught_reordered")
+        )
         if caught < LEAST_POWER:
             return Verdict("undecided", (), rarest, None, "no_power")
         because = tuple(n for n in LEAST_EFFECT if isinstance(findings.get(n), Evidence))

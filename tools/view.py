@@ -48,9 +48,7 @@ def unchanged(checkpoint: Checkpoint) -> dict[str, SeenTensor]:
     def reader(name: str) -> Read:
         return lambda: checkpoint.read(name)
 
-    return {
-        name: SeenTensor(shape, checkpoint.dtypes[name], reader(name)) for name, shape in checkpoint.shapes.items()
-    }
+    return {name: SeenTensor(shape, checkpoint.dtypes[name], reader(name)) for name, shape in checkpoint.shapes.items()}
 
 
 def changed(tensor: SeenTensor, change: Callable[[torch.Tensor], torch.Tensor]) -> SeenTensor:

@@ -18,7 +18,7 @@ class Vocabulary:
 
 
 def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
-    """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, or vocab.txt); None without one."""
+    """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, vocab.txt); None without."""
     if text := checkpoint.side_file("tokenizer.json"):
         return parse_tokenizer_json(text)
     if text := checkpoint.side_file("vocab.json"):

@@ -160,22 +160,43 @@ TEXT: dict[str, Words] = {
 CHANGES: dict[str, Words] = {
     "renamed": {"en": "{amount} tensors renamed", "zh": "{amount} 个张量改了名"},
     "resharded": {"en": "the number of weight files differs by {amount}", "zh": "权重文件数相差 {amount} 个"},
-    "recast": {"en": "rounded to a coarser number format ({amount} of the numbers)", "zh": "舍入到更粗的数值格式（占全部数字的 {amount}）"},
-    "noise": {"en": "Gaussian noise of {amount} of each tensor's spread added", "zh": "加了幅度为各张量波动 {amount} 的高斯噪声"},
+    "recast": {
+        "en": "rounded to a coarser number format ({amount} of the numbers)",
+        "zh": "舍入到更粗的数值格式（占全部数字的 {amount}）",
+    },
+    "noise": {
+        "en": "Gaussian noise of {amount} of each tensor's spread added",
+        "zh": "加了幅度为各张量波动 {amount} 的高斯噪声",
+    },
     "quantised": {"en": "quantised ({amount} of the numbers)", "zh": "做过量化（占全部数字的 {amount}）"},
-    "units_permuted": {"en": "hidden units re-ordered in {amount} tensors", "zh": "{amount} 个张量里的隐藏单元被重新排序"},
-    "heads_permuted": {"en": "attention heads or rows re-ordered in {amount} tensors", "zh": "{amount} 个张量里的注意力头或行被重新排序"},
+    "units_permuted": {
+        "en": "hidden units re-ordered in {amount} tensors",
+        "zh": "{amount} 个张量里的隐藏单元被重新排序",
+    },
+    "heads_permuted": {
+        "en": "attention heads or rows re-ordered in {amount} tensors",
+        "zh": "{amount} 个张量里的注意力头或行被重新排序",
+    },
     "residual_permuted": {"en": "coordinates re-ordered", "zh": "坐标被重新排列"},
     "rotated": {"en": "coordinates rotated", "zh": "坐标被旋转"},
     "rescaled": {"en": "weights rescaled", "zh": "权重被重新缩放"},
-    "fine_tuned": {"en": "trained further (change of {amount} of the weights' size)", "zh": "继续训练过（改动幅度约为权重的 {amount}）"},
-    "low_rank": {"en": "a low-rank change of rank {amount}, as LoRA leaves", "zh": "秩为 {amount} 的低秩改动，像 LoRA 留下的"},
+    "fine_tuned": {
+        "en": "trained further (change of {amount} of the weights' size)",
+        "zh": "继续训练过（改动幅度约为权重的 {amount}）",
+    },
+    "low_rank": {
+        "en": "a low-rank change of rank {amount}, as LoRA leaves",
+        "zh": "秩为 {amount} 的低秩改动，像 LoRA 留下的",
+    },
     "pruned": {"en": "{amount} of the values set to zero", "zh": "{amount} 的数值被置零"},
     "layers_removed": {"en": "{amount} layers fewer on one side", "zh": "一方少了 {amount} 层"},
     "layers_repeated": {"en": "{amount} layers repeated", "zh": "重复了 {amount} 层"},
     "narrowed": {"en": "made narrower", "zh": "宽度被缩小"},
     "merged": {"en": "merged from several models ({amount})", "zh": "由多个模型合并（{amount}）"},
-    "vocabulary_extended": {"en": "the vocabularies differ by {amount} tokens", "zh": "词表相差 {amount} 个词元"},
+    "vocabulary_extended": {
+        "en": "the vocabularies differ by {amount} tokens",
+        "zh": "词表相差 {amount} 个词元",
+    },
     "vocabulary_permuted": {"en": "tokens renumbered", "zh": "词元被重新编号"},
     "experts_from_dense": {"en": "experts made from a dense model", "zh": "由稠密模型拆成专家"},
     "component_only": {"en": "only {amount} of the numbers are related", "zh": "只有 {amount} 的数字有关联"},
@@ -286,7 +307,10 @@ def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
         }[language]
     if not leaned_on and share < 0.01:
         return ""
-    rounded = {"en": " after rounding both to " + ", ".join(where["rounded_to"]), "zh": "（都舍入到 " + "、".join(where["rounded_to"]) + " 之后）"}[language]
+    rounded = {
+        "en": " after rounding both to " + ", ".join(where["rounded_to"]),
+        "zh": "（都舍入到 " + "、".join(where["rounded_to"]) + " 之后）",
+    }[language]
     return {
         "en": "{share} of the learned numbers are equal{rounded}: {n} tensors.",
         "zh": "{share} 的学习参数{rounded}完全相同，共 {n} 个张量。",
@@ -324,11 +348,15 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
         "trained": {"en": "the uneven change that training leaves", "zh": "训练留下的不均匀变化"},
         "unrelated": {"en": "no likeness", "zh": "看不出相似"},
     }
-    listed = [f"{names[kind][language]} ({percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])]
+    listed = [
+        f"{names[kind][language]} ({percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])
+    ]
     return {
         "en": "Between the two lies: {what} (shares of the compared numbers); size of the difference {size}.",
         "zh": "两者之间的差别是：{what}（括号内为占比较数字的比例）；差异大小为 {size}。",
-    }[language].format(what=", ".join(listed) if language == "en" else "、".join(listed), size=percent(finding["statistic"]))
+    }[language].format(
+        what=", ".join(listed) if language == "en" else "、".join(listed), size=percent(finding["statistic"])
+    )
 
 
 def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:

@@ -101,7 +101,10 @@ class Audit:
     def behave(self, a: str, b: str, control: str | None = None, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
         self.calls.append(("behave", (a, b, control)))
         self._work(on_finding, stop)
-        return {"a": {"name": a}, "b": {"name": b}}
+        pair = {"agreement": [0.95, 0.9, 0.7], "share_of_wrong_the_same": [0.88, 0.8, 0.5], "divergence_bits": [0.01, 0.02, 0.1]}
+        beside = {"agreement": [0.3, 0.3, 0.2], "share_of_wrong_the_same": [0.1, 0.1, 0.0], "divergence_bits": [0.6, 0.6, 0.7]}
+        return {"items": [{"said": self.poison}] * 48, "noise_levels": [0.0, 0.02, 0.1], "pair": pair, "control": beside,
+                "models": {"a": {"name": a}, "b": {"name": b}}, "limits": [], "seconds": 1.0}  # fmt: skip
 
     def _work(self, on_finding: Any, stop: Any) -> None:
         if on_finding is not None:

@@ -213,7 +213,7 @@ class FakeAssistant:
                 "result": self.result,
                 "passages": [],
                 "citations": [
-                    {"id": "E1", "title": "unit_order"},
+                    {"id": "E1", "probe": "unit_order", "statistic": 1.0, "log10_pvalue": -1312.4},
                     {"id": "K1", "title": "How we compare", "sources": ["https://arxiv.org/abs/2502.12292"]},
                 ],
                 "asks": False,

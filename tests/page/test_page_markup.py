@@ -81,6 +81,13 @@ def test_a_reply_holds_only_tags_of_ours(text: str) -> None:
     assert not {"\u202e", "\u200b", "\u2066"} & set(shown)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_title_is_one_line_of_text_and_code(text: str) -> None:
+    shown = markup.inline(f"Comparing `{text}` with {text}")
+    assert set(TAG.findall(shown)) <= {"<code>", "</code>", "<em>", "</em>", "<strong>", "</strong>"}
+    assert "\n" not in shown
+
+
 def test_a_reply_keeps_what_markdown_is_for() -> None:
     shown = markup.reply(
         "**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```"

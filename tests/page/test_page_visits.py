@@ -16,6 +16,7 @@ from page import visits as page_visits
 from page.conversation import Conversation, Notice, Reply, Work
 from page.visits import LONGEST_MESSAGE, Visit, Visits
 from page.words import TEXTS
+from tools.words import PROBES
 
 
 class Deaf:
@@ -77,6 +78,7 @@ def test_steps_card_plot_and_reply_come_in_order(language: Any) -> None:
     words, plot = shown[3].content
     assert 'class="twin"' in words and plot.get_block_name() == "plot"
     assert "K1" in str(shown[4].content) and "arxiv.org" in str(shown[4].content)
+    assert PROBES["unit_order"]["question"][language] in str(shown[4].content)
     assert len(shown[4].options) == 2
     assert not visit.busy
 

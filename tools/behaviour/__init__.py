@@ -114,8 +114,7 @@ def _model(runnable: Runnable, answers: Answers) -> dict[str, Any]:
 def _limits(runs: dict[str, Runnable], comparable: dict[str, bool], *, untrained_control: bool) -> list[str]:
     """What these figures cannot tell."""
     limits = [
-        "Behaviour alone decides nothing: models that read the same texts can answer alike "
-        "without sharing a weight.",
+        "Behaviour alone decides nothing: models that read the same texts can answer alike without sharing a weight.",
         "The prompts are few, short and in two languages; other prompts may give other figures.",
     ]
     if untrained_control:
@@ -124,9 +123,7 @@ def _limits(runs: dict[str, Runnable], comparable: dict[str, bool], *, untrained
             "agree more than that. For a fair control, name a model of the same size known to be unrelated."
         )
     if not all(comparable.values()):
-        limits.append(
-            "Where tokenizers differ, only the text of the answers is compared, not the probabilities."
-        )
+        limits.append("Where tokenizers differ, only the text of the answers is compared, not the probabilities.")
     for side in ("a", "b"):
         if runs[side].in_other_code:
             limits.append(

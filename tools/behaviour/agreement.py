@@ -134,8 +134,7 @@ def shared_mistakes(answers: dict[str, Answers]) -> list[int]:
     return [
         place
         for place, item in enumerate(items())
-        if said["a"][place] == said["b"][place] != said["control"][place]
-        and not is_right(item, said["a"][place])
+        if said["a"][place] == said["b"][place] != said["control"][place] and not is_right(item, said["a"][place])
     ][:MOST_EXAMPLES]
 
 
@@ -145,9 +144,7 @@ def findings(pair: dict[str, list[Any]], beside: dict[str, list[Any]]) -> dict[s
     for name, table in (("pair", pair), ("control", beside)):
         flipped = sum(table["flipped_in_both"][1:])
         either = (
-            sum(table[f"flipped_{'a' if name == 'pair' else 'control'}"][1:])
-            + sum(table["flipped_b"][1:])
-            - flipped
+            sum(table[f"flipped_{'a' if name == 'pair' else 'control'}"][1:]) + sum(table["flipped_b"][1:]) - flipped
         )
         measured[name] = {
             "agreement": table["agreement"][0],

@@ -69,11 +69,7 @@ def same_pieces(a: Any, b: Any) -> bool:
         return False
     marks = set(a.get_added_tokens_decoder()) | set(b.get_added_tokens_decoder())
     vocabulary_a, vocabulary_b = (
-        {
-            index: piece
-            for piece, index in tokenizer.get_vocab(with_added_tokens=True).items()
-            if index not in marks
-        }
+        {index: piece for piece, index in tokenizer.get_vocab(with_added_tokens=True).items() if index not in marks}
         for tokenizer in (a, b)
     )
     return vocabulary_a == vocabulary_b and all(

@@ -138,9 +138,7 @@ def _plan(checkpoint: Checkpoint) -> tuple[Any, Any] | None:
     )
 
     kind = checkpoint.config.get("model_type")
-    listed = (
-        isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES and kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    )
+    listed = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES and kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if not listed or not _modest(checkpoint.config, max(64, len(checkpoint.shapes))):
         return None
     try:
@@ -178,9 +176,7 @@ def _build(code: Checkpoint, weights: Checkpoint, names: Mapping[str, str], stop
     try:
         with quiet(), torch.device("meta"):
             empty = model_class(config)
-    except (
-        Exception
-    ):  # sizes that do not divide, switches that exclude each other: the library's own refusals
+    except Exception:  # sizes that do not divide, switches that exclude each other: the library's own refusals
         return None
     needed = sum(tensor.numel() for tensor in empty.parameters())
     # Tied tensors are counted once by a file and may be counted twice by the design.
@@ -211,20 +207,14 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
     """The tokenizer beside the weights: tokenizer.json, or vocab.json and merges.txt; None if unreadable."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    text, vocabulary, merges = (
-        checkpoint.side_file(n) for n in ("tokenizer.json", "vocab.json", "merges.txt")
-    )
+    text, vocabulary, merges = (checkpoint.side_file(n) for n in ("tokenizer.json", "vocab.json", "merges.txt"))
     try:
         if text is not None:
             tokenizer = Tokenizer.from_str(text.decode("utf-8"))
         elif vocabulary is not None and merges is not None:
             import json
 
-            rules = [
-                line.split(" ")
-                for line in merges.decode("utf-8").splitlines()
-                if not line.startswith("#version")
-            ]
+            rules = [line.split(" ") for line in merges.decode("utf-8").splitlines() if not line.startswith("#version")]
             pairs = [(rule[0], rule[1]) for rule in rules if len(rule) == 2]
             tokenizer = Tokenizer(models.BPE(vocab=json.loads(vocabulary), merges=pairs))
             tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

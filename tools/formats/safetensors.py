@@ -182,12 +182,7 @@ def _entry(file: StoredFile, name: str, claim: Any, base: int) -> Entry:
         raise refused("absurd_shape")
     if len(shape) > MAX_AXES or math.prod(max(1, axis) for axis in shape) > MAX_ELEMENTS:
         raise refused("absurd_shape")
-    if (
-        not isinstance(place, list)
-        or len(place) != 2
-        or not all(map(_is_count, place))
-        or place[0] > place[1]
-    ):
+    if not isinstance(place, list) or len(place) != 2 or not all(map(_is_count, place)) or place[0] > place[1]:
         raise refused("bad_entry")
     start, stop = place
     if base + stop > file.size:

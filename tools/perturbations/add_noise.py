@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from tools.checkpoint import Checkpoint
@@ -19,7 +21,7 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     tensors = unchanged(checkpoint)
     for name in Layout(checkpoint).learned:
         if checkpoint.dtypes[name] in FLOATS:
-            tensors[name] = changed(tensors[name], lambda values, name=name: noisy(values, float(amount), seed, name))
+            tensors[name] = changed(tensors[name], partial(noisy, share=float(amount), seed=seed, name=name))
     return SeenCheckpoint(checkpoint, tensors)
 
 

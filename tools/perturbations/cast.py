@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from tools.checkpoint import Checkpoint
@@ -22,8 +24,12 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     for name in Layout(checkpoint).learned:
         tensor = tensors[name]
         if tensor.dtype in FLOATS and getattr(torch, tensor.dtype).itemsize >= target.itemsize:
-            tensors[name] = SeenTensor(tensor.shape, str(amount), lambda tensor=tensor: tensor.read().to(target))
+            tensors[name] = SeenTensor(tensor.shape, str(amount), partial(_cast, tensor, target))
             changed_any = True
     if not changed_any:
         raise NotApplicable("every tensor is stored more coarsely already")
     return SeenCheckpoint(checkpoint, tensors)
+
+
+def _cast(tensor: SeenTensor, target: torch.dtype) -> torch.Tensor:
+    return tensor.read().to(target)

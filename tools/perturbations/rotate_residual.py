@@ -5,6 +5,8 @@ The model computes the same, and no tensor looks like before (Zhu et al., ICML 2
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from tools.checkpoint import Checkpoint
@@ -38,12 +40,12 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
             tensors[name] = changed(tensors[name], lambda v: rotation.T @ v)
         elif shape[1] == width:
             gain = checkpoint.read(_norm_before(name, norms)).float()
-            tensors[name] = changed(tensors[name], lambda v, gain=gain: (v * gain) @ rotation)
+            tensors[name] = changed(tensors[name], partial(_read, gain=gain, rotation=rotation))
     # A head that shares the token table cannot take in the last norm's gain, so it becomes a tensor of its own.
     head = heads[0] if heads else "lm_head.weight"
     source = tensors[heads[0] if heads else table]
     gain = checkpoint.read(final[0]).float()
-    tensors[head] = changed(source, lambda v: (v * gain) @ rotation)
+    tensors[head] = changed(source, partial(_read, gain=gain, rotation=rotation))
     tensors[table] = changed(tensors[table], lambda v: v @ rotation)
     for name in norms:
         tensors[name] = _ones(tensors[name])
@@ -56,6 +58,10 @@ def _norm_before(name: str, norms: set[str]) -> str:
     if len(near) != 1:
         raise NotApplicable("the norm in front of a tensor could not be told apart")
     return near[0]
+
+
+def _read(values: torch.Tensor, gain: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    return (values * gain) @ rotation
 
 
 def _ones(tensor: SeenTensor) -> SeenTensor:

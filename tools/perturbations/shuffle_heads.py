@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 
 import torch
 
@@ -42,7 +43,7 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
                 axis = 1 if role == WRITING else 0
                 # The output's bias lives in the residual stream and has no heads.
                 if len(shape) > axis and shape[axis] % groups == 0:
-                    tensors[name] = changed(tensors[name], lambda v, axis=axis, order=order: _reorder(v, axis, order))
+                    tensors[name] = changed(tensors[name], partial(_reorder, axis=axis, order=order))
                     changed_any = True
     if not changed_any:
         raise NotApplicable("the model has no attention tensors with names that are known")

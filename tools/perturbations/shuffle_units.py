@@ -40,7 +40,5 @@ def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -
 
 def _biases(checkpoint: Checkpoint, units: HiddenUnits) -> list[str]:
     return [
-        name
-        for name, shape in checkpoint.shapes.items()
-        if shape == (units.width,) and block_of(name) == units.label
+        name for name, shape in checkpoint.shapes.items() if shape == (units.width,) and block_of(name) == units.label
     ]

@@ -122,7 +122,8 @@ def _integer_twins(comparison: Comparison, matched: dict[Side, dict[str, str]]) 
         "a": [name for name in comparison.layout_a.learned if name not in matched["a"]],
         "b": [name for name in comparison.layout_b.learned if name not in matched["b"]],
     }
-    for integer_side, float_side in (("a", "b"), ("b", "a")):
+    sides: tuple[tuple[Side, Side], ...] = (("a", "b"), ("b", "a"))
+    for integer_side, float_side in sides:
         integers = [
             n for n in open_names[integer_side] if comparison.checkpoint(integer_side).dtypes[n] not in FINENESS
         ]

@@ -10,6 +10,8 @@ Blind to: units put into another order, a rotated residual stream, other widths.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import order_agreement
@@ -25,7 +27,7 @@ REFERENCE = "Zhu, Ahmed, Kuditipudi, Liang: Independence Tests for Language Mode
 def measure(comparison: Comparison) -> Finding:
     if not comparison.unit_pairs:
         return Abstention("The models have no layers of hidden units of equal shape.")
-    where = []
+    where: list[dict[str, Any]] = []
     for pair in comparison.unit_pairs:
         partners = comparison.unit_partners(pair)
         agreement = order_agreement(partners)
@@ -40,10 +42,10 @@ def measure(comparison: Comparison) -> Finding:
                 "n": len(partners),
             }
         )
-    logs = [float(row["log10_pvalue"]) for row in where]
+    logs = [row["log10_pvalue"] for row in where]
     # An MLP's units are private to their layer, so orders of different layers are independent under the null (the group
     # of re-orderings is a product) and Fisher's rule is exact. Channels of convolutions pass through shortcuts.
     together = fisher(logs) if all(pair.a.kind == "mlp" for pair in comparison.unit_pairs) else bonferroni(logs)
-    units = sum(int(row["n"]) for row in where)
-    mean = sum(float(row["statistic"]) * int(row["n"]) for row in where) / units
+    units = sum(row["n"] for row in where)
+    mean = sum(row["statistic"] * row["n"] for row in where) / units
     return Evidence(mean, together, units, where)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from tools.roles import HiddenUnits
 from tools.significance import bonferroni, chance_agreements
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
-NULL = "strangers: the two matchings of a layer agree in a Poisson number of units, at the rate seen in layers that do not correspond"
+NULL = "strangers: a layer's two matchings agree in a Poisson number of units, at the rate of unlike layers"
 ROLE = "decides"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double matching (method K4)"
@@ -37,7 +38,7 @@ OTHER_LAYERS = 1
 
 @dataclass(frozen=True)
 class Description:
-    """One layer's units as described by each of its tensors, centred rows of length one, and the tensors' fingerprints."""
+    """One layer's units as each of its tensors describes them (centred rows of length one), with fingerprints."""
 
     layer: HiddenUnits
     views: list[torch.Tensor]
@@ -133,7 +134,7 @@ def _agreeing_units(one: Description, other: Description) -> int:
 
 
 def _evidence(a: list[Description], b: list[Description], table: np.ndarray, basis: str) -> Evidence:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i, one in enumerate(a):
         j = int(table[i].argmax())
         if table[i, j] < 0:
@@ -154,6 +155,6 @@ def _evidence(a: list[Description], b: list[Description], table: np.ndarray, bas
                 "n": units,
             }
         )
-    units = sum(int(str(row["n"])) for row in rows)
-    mean = sum(float(str(row["statistic"])) * int(str(row["n"])) for row in rows) / units
-    return Evidence(mean, bonferroni([float(str(row["log10_pvalue"])) for row in rows]), units, rows)
+    units = sum(row["n"] for row in rows)
+    mean = sum(row["statistic"] * row["n"] for row in rows) / units
+    return Evidence(mean, bonferroni([row["log10_pvalue"] for row in rows]), units, rows)

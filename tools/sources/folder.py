@@ -224,8 +224,7 @@ def _complete_numbers(ref: ModelRef, found: list[str]) -> list[str]:
         return found
     width, total = len(parts["number"]), int(parts["total"])
     expected = [
-        f"{parts['stem']}-{number:0{width}d}-of-{parts['total']}{parts['suffix']}"
-        for number in range(1, total + 1)
+        f"{parts['stem']}-{number:0{width}d}-of-{parts['total']}{parts['suffix']}" for number in range(1, total + 1)
     ]
     _complete(ref, expected, found)
     return found
