@@ -12,15 +12,18 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from knowledge.embedder import Embedder, NoEmbedder
 from knowledge.reading import ARTICLES, LANGUAGES, Article, Language, read_articles
@@ -274,10 +277,11 @@ def _kept(cache: Path | None, state: str, size: int, fill: Callable[[Any], Any])
     import chromadb
     from chromadb.config import Settings
 
-    quiet = Settings(anonymized_telemetry=False)
+    def quiet() -> Settings:  # chromadb writes into the one it is given
+        return Settings(anonymized_telemetry=False)
 
     def open_client(folder: Path) -> Any:
-        return chromadb.PersistentClient(str(folder), settings=quiet)
+        return chromadb.PersistentClient(str(folder), settings=quiet())
 
     def opened(folder: Path) -> Any:
         client = open_client(folder)
@@ -296,6 +300,7 @@ def _kept(cache: Path | None, state: str, size: int, fill: Callable[[Any], Any])
         # chromadb and sqlite raise many kinds of errors; each means that this index is of no use.
         try:
             if folder.is_dir():
+                _check(folder / "chroma.sqlite3")
                 return opened(folder)
         except Exception as reason:
             log.info("The index of articles in the cache is built again: %s", reason)
@@ -305,7 +310,14 @@ def _kept(cache: Path | None, state: str, size: int, fill: Callable[[Any], Any])
             return opened(folder)
         except Exception as reason:
             log.info("The index of articles is kept in memory: %s", reason)
-    return fill(chromadb.EphemeralClient(settings=quiet))
+    return fill(chromadb.EphemeralClient(settings=quiet()))
+
+
+def _check(database: Path) -> None:
+    """Raise for a damaged file before chromadb sees it, which would remember the failure for that path."""
+    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+        if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise ValueError("damaged")
 
 
 def _build(cache: Path, folder: Path, fill: Callable[[Any], Any], open_client: Callable[[Path], Any]) -> None:

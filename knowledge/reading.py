@@ -107,6 +107,6 @@ def read_articles(folder: Path = ARTICLES) -> dict[Language, dict[str, Article]]
     """Every article by language and topic, topics in alphabetical order."""
     found: dict[Language, dict[str, Article]] = {}
     for language in LANGUAGES:
-        files = sorted((folder / language).glob("*.md"))
+        files = sorted((folder / language).glob("*.md"), key=lambda file: file.stem)
         found[language] = {file.stem: read_article(file, language) for file in files}
     return found

@@ -21,16 +21,40 @@ BANNED = re.compile(
     re.IGNORECASE,
 )
 PRIVATE = re.compile(r"Sharma|Garg\b|Aljadery", re.IGNORECASE)  # students, named by the press and not by us
-PROBES = (
-    "same_values unit_order unit_partners difference_shape shared_additions same_tokenizer same_configuration "
-    "tensor_names"
-).split()
-ANSWERS = "identical disguised_copy derived shared_part common_origin independent undecided".split()
-CHANGES = (
-    "renamed resharded recast noise quantised units_permuted heads_permuted residual_permuted rotated rescaled "
-    "fine_tuned low_rank pruned layers_removed layers_repeated narrowed merged vocabulary_extended "
-    "vocabulary_permuted experts_from_dense component_only"
-).split()
+PROBES = [
+    "same_values",
+    "unit_order",
+    "unit_partners",
+    "difference_shape",
+    "shared_additions",
+    "same_tokenizer",
+    "same_configuration",
+    "tensor_names",
+]
+ANSWERS = ["identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"]
+CHANGES = [
+    "renamed",
+    "resharded",
+    "recast",
+    "noise",
+    "quantised",
+    "units_permuted",
+    "heads_permuted",
+    "residual_permuted",
+    "rotated",
+    "rescaled",
+    "fine_tuned",
+    "low_rank",
+    "pruned",
+    "layers_removed",
+    "layers_repeated",
+    "narrowed",
+    "merged",
+    "vocabulary_extended",
+    "vocabulary_permuted",
+    "experts_from_dense",
+    "component_only",
+]
 
 
 def named(article: Article) -> str:
@@ -75,13 +99,13 @@ def test_there_are_twins() -> None:
 
 
 @pytest.mark.parametrize("topic", SHELVES["en"])
-def test_twins_agree_in_what_is_not_prose(topic: str) -> None:
+def test_twins_agree_on_sources_and_years(topic: str) -> None:
     english, chinese = SHELVES["en"][topic], SHELVES["zh"][topic]
     assert english.sources == chinese.sources
     assert english.explains == chinese.explains
     assert english.checked == chinese.checked
-    numbers = [set(re.findall(r"\d{4}", article.body)) for article in (english, chinese)]
-    assert numbers[0] ^ numbers[1] <= set(), "the twins name other years or large numbers"
+    years = [set(re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", article.body)) for article in (english, chinese)]
+    assert years[0] == years[1]
 
 
 @pytest.mark.parametrize("article", EVERY, ids=named)

@@ -1,9 +1,8 @@
 """Does one model also hold what the other added to the base they share?
 
 Two honest fine-tunes of one base resemble each other because of the base. What tells a copy is the difference from the
-base: a copy of a fine-tune carries all of what it changed, an independent fine-tune of the same base only
-the part that any training would have changed alike. Measured tensor by tensor as the share of one side's changes that the
-other side holds too.
+base: a copy of a fine-tune carries all of what that one changed, an independent fine-tune only the part that any training
+would have changed alike. Measured tensor by tensor as the share of one side's changes that the other side holds too.
 
 Blind to: re-ordered or rotated models, fine-tunes on the same data in the same order, changes too small to measure.
 """
