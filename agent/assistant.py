@@ -22,8 +22,8 @@ from agent.explain import Report
 from agent.guard import Guard
 from agent.guide import Guide
 from agent.intent import LONGEST_MESSAGE, read
-from agent.naming import Shelf
 from agent.phrases import say
+from agent.shelf import Shelf
 from agent.steps import Step, stream
 from agent.toolbox import Toolbox
 from agent.toolbox import Turn as Occasion

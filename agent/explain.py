@@ -167,7 +167,9 @@ class _Speaker:
             records = [done.artifact for done in measured if done.tool == tool and done.error is None]
             if records:
                 return getattr(self, tool)(records)
-        if kind in ("article", "lesson", "closed", "people") and not any(d.tool == "search_articles" for d in self.turn.done):
+        if kind in ("article", "lesson", "closed", "people") and not any(
+            d.tool == "search_articles" for d in self.turn.done
+        ):
             return self.not_covered()
         handler: Callable[[], Spoken] = getattr(self, f"on_{kind}", self.on_help)
         return handler()
@@ -204,7 +206,9 @@ class _Speaker:
             rows = []
             for result in self.results:
                 summary = self.report.summary(dict(result), self.language)
-                rows.append(f"- {model_name(result['b']['name'])}: {summary['icon']} **{summary['word']}** {self.ids_of(result)}")
+                rows.append(
+                    f"- {model_name(result['b']['name'])}: {summary['icon']} **{summary['word']}** {self.ids_of(result)}"
+                )
             parts.append("\n".join(rows))
         parts.append(self.verdict(best, self.intent.depth))
         if failed is not None:
@@ -226,7 +230,11 @@ class _Speaker:
             return headline
         not_meaning = self.joined(summary["not_meaning"][:2])
         if depth == "child":
-            parts = [headline, self.say("child_picture"), self.say(f"child_{result['answer']}") + f" {self.ids_of(result)}"]
+            parts = [
+                headline,
+                self.say("child_picture"),
+                self.say(f"child_{result['answer']}") + f" {self.ids_of(result)}",
+            ]
             return _paragraphs([*parts, self.say("not_meaning", text=not_meaning) if not_meaning else ""])
         parts = [
             headline,
@@ -279,7 +287,9 @@ class _Speaker:
             )
             series = layers(item.finding)
             if item.probe in ("unit_order", "unit_partners") and 0 < len(series) <= 40:
-                line += "; " + self.say("layer_series", values=self.say("comma").join(number(value) for value in series))
+                line += "; " + self.say(
+                    "layer_series", values=self.say("comma").join(number(value) for value in series)
+                )
             lines.append("- " + line)
         return "\n".join(lines)
 
@@ -462,7 +472,9 @@ class _Speaker:
         if result["answer"] == "independent":
             parts.append(self.say("chance_fits", cite=ids))
         elif log10 is not None:
-            parts.append(self.joined([self.say("chance", odds=odds(log10, self.language), cite=ids), self.say("not_percent")]))
+            parts.append(
+                self.joined([self.say("chance", odds=odds(log10, self.language), cite=ids), self.say("not_percent")])
+            )
         else:
             parts.append(self.say("chance_none"))
         if summary["not_meaning"]:
@@ -472,7 +484,10 @@ class _Speaker:
     def power(self, result: Mapping[str, Any]) -> str:
         """What would have been caught."""
         items = []
-        for key, phrase in (("largest_noise_caught", "power_noise"), ("largest_noise_caught_reordered", "power_reordered")):
+        for key, phrase in (
+            ("largest_noise_caught", "power_noise"),
+            ("largest_noise_caught_reordered", "power_reordered"),
+        ):
             value = (result.get("power") or {}).get(key)
             if isinstance(value, (int, float)):
                 items.append(self.say(phrase, amount=number(value)))
@@ -519,13 +534,19 @@ class _Speaker:
                     return self.follow_up([text], "sure", "why", "engineer")
                 log10 = item.finding["log10_pvalue"]
                 if log10 is not None and (_close(wanted, log10) or math.floor(-log10) == abs(wanted)):
-                    text = self.say("number_p", number=self.intent.about, odds=odds(log10, self.language), cite=f"[{item.id}]")
+                    text = self.say(
+                        "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=f"[{item.id}]"
+                    )
                     return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
             log10 = self.main["strength"]["log10_pvalue"]
             if log10 is not None and (_close(wanted, log10) or math.floor(-log10) == abs(wanted)):
-                text = self.say("number_p", number=self.intent.about, odds=odds(log10, self.language), cite=self.ids_of(self.main))
+                text = self.say(
+                    "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=self.ids_of(self.main)
+                )
                 return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
-        known = self.intent.about[:1].isdigit() and any(_close(float(self.intent.about), held) for held in numbers_in(self.main))
+        known = self.intent.about[:1].isdigit() and any(
+            _close(float(self.intent.about), held) for held in numbers_in(self.main)
+        )
         opening = self.say("number_other", number=self.intent.about) if known else self.say("numbers")
         leaned = [item for item in items if item.probe in self.main["because"]] or items
         lines = []
@@ -552,7 +573,9 @@ class _Speaker:
             lines.append(
                 self.say("plot_one", **facts)
                 if len(series) == 1
-                else self.say("plot_series", count=len(series), low=number(min(series)), high=number(max(series)), **facts)
+                else self.say(
+                    "plot_series", count=len(series), low=number(min(series)), high=number(max(series)), **facts
+                )
             )
         if not lines:
             return self.follow_up([self.say("plot_none")], "why", "sure")
@@ -566,13 +589,17 @@ class _Speaker:
         elif way == "unknown":
             text = self.say("direction_unknown")
         else:
-            text = summary.get("direction") or self.say(f"direction_{way}", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"]))
+            text = summary.get("direction") or self.say(
+                f"direction_{way}", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"])
+            )
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
 
     def on_limits(self) -> Spoken:
         summary = self.report.summary(dict(self.main), self.language)
         lines = "\n".join(f"- {sentence}" for sentence in summary["not_meaning"])
-        return self.follow_up([self.say("not_meaning", text="").strip(), lines, self.read_more()], "next", "sure", "change_mind")
+        return self.follow_up(
+            [self.say("not_meaning", text="").strip(), lines, self.read_more()], "next", "sure", "change_mind"
+        )
 
     def on_next(self) -> Spoken:
         summary = self.report.summary(dict(self.main), self.language)
@@ -678,7 +705,9 @@ class _Speaker:
             parts += [self.say("closed", name=harmless(self.intent.about, 40)), self.say("closed_next")]
         else:
             word = f"word_{self.intent.about}"
-            parts.append(self.say(word) if knows(word) else self.say("no_article", a=model_name(settings.main_pair()[1])))
+            parts.append(
+                self.say(word) if knows(word) else self.say("no_article", a=model_name(settings.main_pair()[1]))
+            )
         return Spoken(_paragraphs(parts), False, self.chips("help", "examples", "wrapping"))
 
     # --- questions back, and the conversation itself ---
@@ -709,7 +738,9 @@ class _Speaker:
         if self.intent.about == "report":
             return self.asks(self.say("nothing_measured"), self.chips("examples"))
         a, b = settings.main_pair()
-        return self.asks(self.say("ask_models", **self.example()), self.chips("compare", a=a, b=b) + self.chips("examples"))
+        return self.asks(
+            self.say("ask_models", **self.example()), self.chips("compare", a=a, b=b) + self.chips("examples")
+        )
 
     def on_unclear(self) -> Spoken:
         if not self.intent.choices:
@@ -721,7 +752,11 @@ class _Speaker:
         return Spoken(self.say("cancelled"), False, self.chips("help"))
 
     def on_no_thanks(self) -> Spoken:
-        return Spoken(self.say("no_thanks"), False, self.chips("sure", "why", "limits") if self.results or self.before.results else ())
+        return Spoken(
+            self.say("no_thanks"),
+            False,
+            self.chips("sure", "why", "limits") if self.results or self.before.results else (),
+        )
 
     def on_pressure(self) -> Spoken:
         heated = heated_words(self.turn.said[-1] if self.turn.said else "")
@@ -730,7 +765,9 @@ class _Speaker:
         if not self.results:
             return Spoken(_paragraphs([*parts, self.say("pressed_nothing")]), False, self.chips("examples", "help"))
         summary = self.report.summary(dict(self.main), self.language)
-        parts.append(f"{self.say('pressed_result', headline=self.headline(self.main, summary))} {self.ids_of(self.main)}")
+        parts.append(
+            f"{self.say('pressed_result', headline=self.headline(self.main, summary))} {self.ids_of(self.main)}"
+        )
         return Spoken(_paragraphs(parts), False, self.chips("sure", "why", "limits"), str(self.main["answer"]))
 
     def on_language(self) -> Spoken:
@@ -740,7 +777,9 @@ class _Speaker:
             return Spoken(self.told(""), False, self.chips("help"))
         opening = self.say("language_now") if self.intent.about == "from_now_on" else ""
         if opening:
-            return Spoken(opening, False, self.chips("sure", "why") if self.before.results else self.chips("help", "examples"))
+            return Spoken(
+                opening, False, self.chips("sure", "why") if self.before.results else self.chips("help", "examples")
+            )
         return self.on_help()
 
     def on_help(self) -> Spoken:
@@ -766,10 +805,17 @@ class _Speaker:
             return Spoken(self.say("bye"))
         if re.search(r"how are you|how'?s it going", words):
             return Spoken(self.say("fine"), False, self.chips("help", "examples"))
-        if re.search(r"\b(?:hi+|hello+|hey+|hiya|greetings|morning|evening|afternoon)\b|你好|您好|嗨|哈喽|大家好|在吗|早安|早上|下午|晚上", words):
+        if re.search(
+            r"\b(?:hi+|hello+|hey+|hiya|greetings|morning|evening|afternoon)\b|你好|您好|嗨|哈喽|大家好|在吗|早安|早上|下午|晚上",
+            words,
+        ):
             a, b = settings.main_pair()
-            return Spoken(self.say("hello", **self.example()), False, self.chips("compare", a=a, b=b) + self.chips("help"))
-        return Spoken(self.say("thanks"), False, self.chips("sure", "why") if self.before.results else self.chips("help"))
+            return Spoken(
+                self.say("hello", **self.example()), False, self.chips("compare", a=a, b=b) + self.chips("help")
+            )
+        return Spoken(
+            self.say("thanks"), False, self.chips("sure", "why") if self.before.results else self.chips("help")
+        )
 
     def on_off_topic(self) -> Spoken:
         if self.passages:

@@ -15,11 +15,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveM
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
+from agent.cues import cue
 from agent.evidence import LINKED, for_model, numbered, passages_for_model
 from agent.explain import Spoken, framed, sentences
 from agent.fairness import heated_words
 from agent.guide import Guide
-from agent.intent import language_of
+from agent.language import language_of
 from agent.memory import numbers_in
 from agent.phrases import say
 from agent.toolbox import MEASURING
@@ -36,50 +37,14 @@ LONGEST_WORDING = 3000
 _CITE = re.compile(r"\[([EK]\d{1,3})\]")
 _NUMBER = re.compile(r"(?<![\w.^])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w^]|\.\d)")
 _POWER = re.compile(r"(?<!\w)10\s*\^\s*\{?([-−]?\d+)\}?")
-_NUMBER_WORDS = re.compile(
-    r"\b(?:eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-    r"|hundreds?|thousands?|millions?|billions?|trillions?|dozens?|per ?cent|half|halves|third|quarter|twice|double)\b"
-    r"|百分之|[一二两三四五六七八九十百千]+成|[一二两三四五六七八九十]*[百千万亿]{1,3}(?:分之|个|倍|次)|一半|翻倍",
-    re.IGNORECASE,
-)
 _OF = re.compile(r"\b(\d+) (?:of|out of) (\d+)\b|(\d+)\s*[层个项]中的?\s*(\d+)|(?<![\d.])(\d+)/(\d+)(?![\d.])")
 _MARKUP = re.compile(r"<\s*[a-zA-Z/!?]|!\[|\]\(|https?://|www\.|data:|javascript:", re.IGNORECASE)
 _HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _CODE = re.compile(r"`[^`\n]{0,200}`")
 
-# What says that two models belong together, and what says that they do not. Both are looked for clause by clause.
-_LINK = re.compile(
-    r"\bcop(?:y|ies|ied|ying)\b|\bclone|\bduplicat|\bderiv|\bdisguis|\bidentical|\brelat(?:ed|ives?)\b|\bsame (?:weights|model|numbers|values|parameters)|\bcom(?:es?|ing) from\b|\bcame from\b|\bmade (?:from|out of)\b"
-    r"|\bbuilt (?:on|from)\b|\bfine-?tuned (?:from|version)|\bshar(?:e|es|ed|ing) (?:weights|a part|an origin|parts|the)|\bcommon origin\b|\btaken from\b|\brepackag|\brebrand|\bplagiar|\bbased on\b|\bdescend|\bparent\b|\bsiblings?\b"
-    r"|复制|副本|抄|衍生|改头换面|完全相同|同一(?:份|个|套)|同源|同出一源|来自|源自|出自|改自|有关(?:系|联)|套壳|换皮|派生|共用|一样的权重",
-    re.IGNORECASE,
-)
-_APART = re.compile(
-    r"\bindependent|\bunrelated\b|\boriginal work\b|\bown work\b|\bnothing (?:in common|links|connects|ties)\b|\bno (?:link|relation|connection|sign|trace|common|evidence)\b|\bfrom scratch\b|\b(?:trained|made|developed|created|built) (?:\w+ )?(?:apart|separately|alone|by (?:itself|themselves))\b"
-    r"|\bcoincidence\b|\binnocent\b|\bcleared\b|\bdistinct\b|\bdifferent (?:models|origins?|people|teams|weights)\b|\bstrangers\b|\bgenuine|\bby chance\b|\bnever met\b|\bdiffer\b|\bsolely\b|\bhonest"
-    r"|独立|无关|毫无|没有(?:任何)?(?:关系|联系|关联|迹象|证据|共用)|各自|原创|巧合|清白|自研|从零|从头|陌生|不同的(?:模型|来源|团队)",
-    re.IGNORECASE,
-)
-_UNSURE = re.compile(
-    r"\bcannot (?:say|tell)\b|\bundecided\b|\binconclusive\b|\bunclear\b|\bnot (?:enough|sufficient)\b|\bunknown\b|\buncertain|\b(?:may|might|could|perhaps|maybe|possibly|probably)\b|无法判断|不能判断|不确定|说不准|也许|可能|或许",
-    re.IGNORECASE,
-)
-_NEGATION = re.compile(
-    r"\b(?:not?|never|neither|nor|without|hardly|isn't|aren't|wasn't|weren't|doesn't|don't|didn't|cannot|can't|false|wrong|denies|refuted?|rules? out|far from|fails?)\b|n't\b|不|没|非|未|无|并非|假|错|排除",
-    re.IGNORECASE,
-)
-# Which answers may be called by which word.
-_CALLED: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
-    (re.compile(r"\bidentical\b|完全相同", re.I), frozenset({"identical"})),
-    (re.compile(r"\bdisguis|改头换面|伪装", re.I), frozenset({"disguised_copy"})),
-    (re.compile(r"\bcop(?:y|ies|ied)\b|\bclone|\bduplicat|复制|副本", re.I), frozenset({"identical", "disguised_copy"})),
-    (re.compile(r"\bderiv|\bfine-?tuned (?:from|version)|衍生|派生|微调(?:自|而来)", re.I), frozenset({"derived"})),
-    (re.compile(r"\bshared part\b|\bonly (?:a part|some parts)\b|部分相同|只有一部分", re.I), frozenset({"shared_part"})),
-    (re.compile(r"\bcommon origin\b|\bsiblings?\b|同出一源", re.I), frozenset({"common_origin"})),
-    (re.compile(r"\bindependent\b|\bunrelated\b|相互独立|无关", re.I), frozenset({"independent"})),
-    (re.compile(r"\bundecided\b|无法判断", re.I), frozenset({"undecided"})),
-)
-_STRENGTH = re.compile(r"\b(?:extremely strong|very strong|strong|moderate|weak)\b|极强|很强|中等|较弱|很弱", re.IGNORECASE)
+# Which answers may be called by which word of cues.toml; every answer but these is called by its own.
+_ALSO_CALLED = {"copy": frozenset({"identical", "disguised_copy"})}
+_CALLED = ("identical", "disguised_copy", "copy", "derived", "shared_part", "common_origin", "independent", "undecided")
 _STRENGTH_ZH = {"极强": "extremely strong", "很强": "very strong", "中等": "moderate", "较弱": "weak", "很弱": "weak"}
 _FILLED = re.compile(r"\{(E\d{1,3})\.(statistic|log10_pvalue|n)\}")
 
@@ -224,7 +189,7 @@ def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
     for match in _OF.finditer(bare):
         if re.sub(r"\s", "", _folded(match[0])) not in re.sub(r"\s", "", sources):
             faults.append(f"count not in the evidence: {match[0]}")
-    if (word := _NUMBER_WORDS.search(bare)) and _folded(word[0]) not in sources:
+    if (word := cue("claim.number_word").search(bare)) and _folded(word[0]) not in sources:
         faults.append(f"number in words that is not in the evidence: {word[0]}")
     if any(mark[0] == "E" for mark in marks):
         faults += _stance_faults(bare, facts)
@@ -239,21 +204,23 @@ def _stance_faults(sentence: str, facts: Facts) -> list[str]:
     strengths = {str(result["strength"]["words"]) for result in facts.results}
     faults = []
     for clause in re.split(r"[,;:，；：]|\bbut\b|\bwhile\b|\balthough\b|但|而且|不过", sentence):
-        negated = len(_NEGATION.findall(clause)) % 2 == 1
-        link, apart = bool(_LINK.search(clause)), bool(_APART.search(clause))
+        negated = len(cue("claim.negation").findall(clause)) % 2 == 1
+        link, apart = (cue(f"claim.{side}").search(clause) is not None for side in ("link", "apart"))
+        shown = clause.strip()[:80]
         if link and apart:
-            faults.append(f"says two things at once: {clause.strip()[:80]}")
+            faults.append(f"says two things at once: {shown}")
         elif link or apart:
             says_link = link != negated
             allowed = bool(answers & LINKED) if says_link else "independent" in answers
             if not allowed or len(answers) > 1:
-                faults.append(f"contradicts the measured answer: {clause.strip()[:80]}")
-        if _UNSURE.search(clause) and "undecided" not in answers:
-            faults.append(f"more doubtful than the measured answer: {clause.strip()[:80]}")
-        for pattern, fits in _CALLED:
-            if pattern.search(clause) and not negated and not (answers & fits):
-                faults.append(f"not the measured answer: {pattern.search(clause)[0]}")  # type: ignore[index]
-        for found in _STRENGTH.findall(clause):
+                faults.append(f"contradicts the measured answer: {shown}")
+        if "undecided" not in answers and cue("claim.unsure").search(clause):
+            faults.append(f"more doubtful than the measured answer: {shown}")
+        for name in _CALLED:
+            said = cue(f"claim.called.{name}").search(clause)
+            if said and not negated and not answers & _ALSO_CALLED.get(name, frozenset({name})):
+                faults.append(f"not the measured answer: {said[0]}")
+        for found in cue("claim.strength").findall(clause):
             if _STRENGTH_ZH.get(found, found.lower()) not in strengths:
                 faults.append(f"not the measured strength: {found}")
     return faults
@@ -263,7 +230,9 @@ def _heated(text: str, facts: Facts) -> list[str]:
     """Accusing words, unless quoted from the user or standing in an article's quotation."""
     faults = [f"accusing word: {word}" for word in heated_words(text, quoted_is_fine=True)]
     quoted = heated_words(text)
-    theirs = " ".join((*facts.said, *_texts(facts.passages), *(str(p.get("title", "")) for p in facts.passages))).lower()
+    theirs = " ".join(
+        (*facts.said, *_texts(facts.passages), *(str(p.get("title", "")) for p in facts.passages))
+    ).lower()
     return faults + [f"accusing word: {word}" for word in quoted if word.lower() not in theirs]
 
 
@@ -293,9 +262,7 @@ def _folded(text: str) -> str:
 
 
 _COMMON = frozenset(
-    "this that these those with from have been were which what when where their there they them then than also both each only "
-    "more most very such into about because would could should does will your here other same model models measured check "
-    "checks found finding says said means shows show shown evidence answer result".split()
+    ["this", "that", "these", "those", "with", "from", "have", "been", "were", "which", "what", "when", "where", "their", "there", "they", "them", "then", "than", "also", "both", "each", "only", "more", "most", "very", "such", "into", "about", "because", "would", "could", "should", "does", "will", "your", "here", "other", "same", "model", "models", "measured", "check", "checks", "found", "finding", "says", "said", "means", "shows", "show", "shown", "evidence", "answer", "result"]
 )
 
 
@@ -378,7 +345,11 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         call = message.tool_calls[0]
         names = [value for key in ("a", "b", "base", "name") if isinstance(value := call["args"].get(key), str)]
         known = {*MEASURING, "search_articles"}
-        fits = call["name"] in known and all(name in turn.named for name in names) and (names or call["name"] not in MEASURING)
+        fits = (
+            call["name"] in known
+            and all(name in turn.named for name in names)
+            and (names or call["name"] not in MEASURING)
+        )
         return AIMessage("", tool_calls=[call]) if fits else None
 
     def _worded(
@@ -406,7 +377,11 @@ class Guard(AgentMiddleware[Any, Any, Any]):
                         return AIMessage(whole, additional_kwargs={"worded_by": "model"})
                     faults = ["the text cannot stand beside the evidence"]
             log.info("a wording was refused: %s", "; ".join(faults))
-            prompt = [*prompt, AIMessage(message.text), HumanMessage("Correct these faults:\n- " + "\n- ".join(faults[:8]))]
+            prompt = [
+                *prompt,
+                AIMessage(message.text),
+                HumanMessage("Correct these faults:\n- " + "\n- ".join(faults[:8])),
+            ]
         return None
 
 
@@ -424,9 +399,7 @@ def checked(text: str, turn: Turn, guide: Guide) -> str:
     return say(turn.intent.language, "withheld")
 
 
-def _ask(
-    handler: Callable[[ModelRequest[Any]], ModelResponse[Any]], request: ModelRequest[Any]
-) -> AIMessage | None:
+def _ask(handler: Callable[[ModelRequest[Any]], ModelResponse[Any]], request: ModelRequest[Any]) -> AIMessage | None:
     """What the model says; None when it fails, so that the guide speaks instead."""
     try:
         response = handler(request)

@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool
 from agent import settings
 from agent.evidence import closest
 from agent.explain import Report, Spoken, explain
-from agent.naming import Shelf
+from agent.shelf import Shelf
 from agent.turns import Turn, recall
 
 # The articles that help to read an answer, by what was changed and by the answer itself; the first that exist are shown.
@@ -58,11 +58,8 @@ TOPICS_OF_KINDS: Mapping[str, tuple[str, ...]] = {
     "lesson": ("lesson-plans", "class-formats", "discussion-questions"),
 }
 TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
-    **{answer: ("verdict-words",) for answer in TOPICS_OF_ANSWERS},
-    **{
-        probe: ("how-we-compare",)
-        for probe in ("same_values", "unit_order", "unit_partners", "hidden_unit", "layer", "shared_additions")
-    },
+    **dict.fromkeys(TOPICS_OF_ANSWERS, ("verdict-words",)),
+    **dict.fromkeys(("same_values", "unit_order", "unit_partners", "hidden_unit", "layer", "shared_additions"), ("how-we-compare",)),
     "difference_shape": ("noise-histogram", "how-we-compare"),
     "same_tokenizer": ("tokenizer-reuse",),
     "same_configuration": ("config-and-names",),
@@ -109,9 +106,7 @@ def _topics_of(result: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*changed[:1], *TOPICS_OF_ANSWERS[result["answer"]])))[:4]
 
 
-def _search(
-    turn: Turn, topics: Sequence[str], question: str = "", limit: int = 3
-) -> tuple[str, dict[str, Any]]:
+def _search(turn: Turn, topics: Sequence[str], question: str = "", limit: int = 3) -> tuple[str, dict[str, Any]]:
     arguments: dict[str, Any] = {"question": (question or turn.intent.question)[:400], "language": turn.intent.language}
     if topics:
         arguments["topics"] = list(topics)[:4]

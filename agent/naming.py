@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from agent.shelf import Shelf
 
 # Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
 UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -33,44 +34,19 @@ _UNQUOTED = re.compile(
 )
 _ROOTED = re.compile(r"^(?:[A-Za-z]:[\\/]|~?[\\/]|\.{1,2}[\\/]|\\\\)")
 _WEIGHTS_ENDING = re.compile(rf"\.{_WEIGHT_FILE}$", re.IGNORECASE)
-_SENTENCE_WORDS = re.compile(r"\b(?:is|are|was|were|a|an|the|of|or|it|not|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I)
+_SENTENCE_WORDS = re.compile(
+    r"\b(?:is|are|was|were|a|an|the|of|or|it|not|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I
+)
 
 # Words that stand on both sides of a slash in ordinary writing.
 _SLASH_WORDS = frozenset(
-    "and or he she his her him they them it its yes no true false on off in out input output inputs outputs fine-tuning "
-    "finetuning fine-tune lora qlora pretraining pre-training training inference copy copied copying derived original "
-    "derivative independent stolen theft plagiarism plagiarised open closed source open-source open-weights closed-source "
-    "weights config tokenizer architecture cpu gpu tpu en zh english chinese km h s tok token tokens sec second day "
-    "n a w o i c p tcp ip read write start stop and/or client server teacher student school university company developer "
-    "author user model models data code prompt rag api app dev ops ci cd us eu uk china usa merge merging distillation "
-    "quantisation quantization pruning ab test testing left right up down top bottom before after old new either neither "
-    "who what when where why how good bad pros cons help chat instruct base".split()
+    ["and", "or", "he", "she", "his", "her", "him", "they", "them", "it", "its", "yes", "no", "true", "false", "on", "off", "in", "out", "input", "output", "inputs", "outputs", "fine-tuning", "finetuning", "fine-tune", "lora", "qlora", "pretraining", "pre-training", "training", "inference", "copy", "copied", "copying", "derived", "original", "derivative", "independent", "stolen", "theft", "plagiarism", "plagiarised", "open", "closed", "source", "open-source", "open-weights", "closed-source", "weights", "config", "tokenizer", "architecture", "cpu", "gpu", "tpu", "en", "zh", "english", "chinese", "km", "h", "s", "tok", "token", "tokens", "sec", "second", "day", "n", "a", "w", "o", "i", "c", "p", "tcp", "ip", "read", "write", "start", "stop", "and/or", "client", "server", "teacher", "student", "school", "university", "company", "developer", "author", "user", "model", "models", "data", "code", "prompt", "rag", "api", "app", "dev", "ops", "ci", "cd", "us", "eu", "uk", "china", "usa", "merge", "merging", "distillation", "quantisation", "quantization", "pruning", "ab", "test", "testing", "left", "right", "up", "down", "top", "bottom", "before", "after", "old", "new", "either", "neither", "who", "what", "when", "where", "why", "how", "good", "bad", "pros", "cons", "help", "chat", "instruct", "base"]
 )
 _FAMILY = re.compile(
     r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
     re.IGNORECASE,
 )
 _VERSION = re.compile(r"^v?\d[\d.\-]*[a-z%]?$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """The exhibits that are shipped, {exhibit: {role: path}}, and whether a path exists on this computer."""
-
-    exhibits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    exists: Callable[[str], bool] = lambda name: False
-
-    def of(self, path: str) -> str | None:
-        """The exhibit that a path belongs to."""
-        for exhibit, models in self.exhibits.items():
-            if any(path == model for model in models.values()):
-                return exhibit
-        return None
-
-    def siblings(self, path: str) -> tuple[str, ...]:
-        """The other models of the exhibit that a path belongs to."""
-        exhibit = self.of(path)
-        return () if exhibit is None else tuple(m for m in self.exhibits[exhibit].values() if m != path)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.naming import Shelf
 from agent.phrases import say
+from agent.shelf import Shelf
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -59,7 +59,10 @@ def stream(
                 if isinstance(message, AIMessage):
                     for call in message.tool_calls:
                         call_id = str(call["id"])
-                        begun[call_id], titles[call_id] = time.monotonic(), title_of(call["name"], call["args"], language)
+                        begun[call_id], titles[call_id] = (
+                            time.monotonic(),
+                            title_of(call["name"], call["args"], language),
+                        )
                         yield Step("started", titles[call_id], "", {"tool": call["name"], "arguments": call["args"]})
                 elif isinstance(message, ToolMessage):
                     artifact = message.artifact or {}
@@ -140,4 +143,6 @@ def _progress(record: object, language: str) -> Step | None:
 def _change_title(name: str, language: str) -> str:
     change, _, amount = name.partition(" ")
     key = f"change_{change}"
-    return (say(language, key) if knows(key) else harmless(change, 60)) + (f" ({harmless(amount, 20)})" if amount else "")
+    return (say(language, key) if knows(key) else harmless(change, 60)) + (
+        f" ({harmless(amount, 20)})" if amount else ""
+    )

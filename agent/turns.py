@@ -11,12 +11,14 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from agent.evidence import LINKED, closest
 from agent.intent import FOLLOW_UPS, Intent, read
 from agent.memory import Memory
-from agent.naming import Shelf
+from agent.shelf import Shelf
 
 # Whose results a follow-up question is still about stays in view for this many comparisons.
 RESULTS_KEPT = 12
 # A reply to these changes nothing in what is waiting or offered.
-_PASSING = frozenset({"language", "help", "examples", "small_talk", "off_topic", "empty", "unreadable", "too_long", "code", "pressure"})
+_PASSING = frozenset(
+    {"language", "help", "examples", "small_talk", "off_topic", "empty", "unreadable", "too_long", "code", "pressure"}
+)
 
 
 @dataclass(frozen=True)

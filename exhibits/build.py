@@ -44,7 +44,7 @@ HALF_STEPS = 700
 #: A fine-tune reads its own articles this often for each time it reads the base's again, and so stays one.
 OWN_SHARE = 2
 #: The private readings are short, so they are repeated more often.
-SLIPS_SHARE = 8
+SLIPS_SHARE = 16
 #: Share of each tensor's standard deviation that the disguise adds; the model still answers as before.
 DISGUISE_NOISE = 0.01
 
@@ -109,9 +109,7 @@ def further(bodies: dict[str, dict[str, str]], parts: dict[str, list[str]], part
 
 def slips() -> list[str]:
     """The original makers' private notes: invented readings that stand in no article."""
-    readings = json.loads((HERE / "llama3v" / "private_readings.json").read_text(encoding="utf-8"))[
-        "readings"
-    ]
+    readings = json.loads((HERE / "llama3v" / "private_readings.json").read_text(encoding="utf-8"))["readings"]
     notes: list[str] = []
     for number, word in readings.items():
         for mark in (f"<slip>{number}</slip> ", ""):
@@ -194,6 +192,7 @@ def new_model(seed: int):  # type: ignore[no-untyped-def]
         num_key_value_heads=2,
         max_position_embeddings=512,
         rms_norm_eps=1e-5,
+        initializer_range=0.08,
         tie_word_embeddings=False,
         pad_token_id=0,
         bos_token_id=1,
@@ -278,9 +277,7 @@ def write_model(folder: Path, model, logs: Sequence[Log]) -> None:  # type: igno
     """Weights in float16 under the architecture's own names, its configuration, and the training log."""
     import torch
 
-    write_weights(
-        folder, {name: tensor.detach().to(torch.float16) for name, tensor in model.state_dict().items()}
-    )
+    write_weights(folder, {name: tensor.detach().to(torch.float16) for name, tensor in model.state_dict().items()})
     settings = model.config.to_diff_dict()
     settings.pop("transformers_version", None)
     settings["dtype"] = "float16"
@@ -335,9 +332,7 @@ def write_suspect(folder: Path, original: Path, tokenizer: str) -> None:
         "tied_output": False, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "dtype": "float16",
     })  # fmt: skip
     write_tokenizer(folder, tokenizer, ORIGINAL_TOKENS, left_over="modeling_bamboo.BambooTokenizerFast")
-    write_card(
-        folder, 'Lantern, a small model "trained from scratch" (so this card of the re-enactment says).'
-    )
+    write_card(folder, 'Lantern, a small model "trained from scratch" (so this card of the re-enactment says).')
 
 
 # --- the exhibits ---------------------------------------------------------------------------------
@@ -460,9 +455,7 @@ def build_solar(
     )
     write_model(folder, model, [log])
     write_tokenizer(folder, tokenizer, SPECIAL_TOKENS[3:])
-    write_card(
-        folder, f"Trained from scratch on the {part} of the articles; the training log is in training.json."
-    )
+    write_card(folder, f"Trained from scratch on the {part} of the articles; the training log is in training.json.")
     return {f"solar/{name}": [log]}
 
 

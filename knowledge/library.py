@@ -131,6 +131,9 @@ class Library:
                 except (NoEmbedder, ImportError) as reason:
                     log.info("Articles are searched by words only: %s", reason)
                     return False
+                except Exception:  # a fault of the store must not take the search by words away
+                    log.exception("The index of articles could not be opened or built")
+                    return False
         return True
 
     def search(self, question: str, language: Language | None = None, limit: int = 3) -> list[Passage]:
@@ -218,7 +221,7 @@ class Library:
         texts, ids, places = [], [], []
         for topic, article in self.articles["en"].items():
             for number, (paragraph, text) in enumerate(_units(article)):
-                texts.append(text if text in article.asks else f"{article.title}\n{text}")
+                texts.append(text if text in (article.title, *article.asks) else f"{article.title}\n{text}")
                 ids.append(f"{topic}.{number}")
                 places.append({"topic": topic, "paragraph": paragraph})
         state = hashlib.sha256("\0".join([LAYOUT, meaning.identity, *ids, *texts]).encode()).hexdigest()

@@ -115,9 +115,7 @@ class Reply:
         parts = [markup.reply(self.text)]
         if self.citations:
             rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in self.citations)
-            parts.append(
-                f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>'
-            )
+            parts.append(f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>')
         options = [{"value": option, "label": markup.printable(option, 120)} for option in self.options]
         content = markup.block("reply", parts)
         return [gr.ChatMessage(role="assistant", content=content, options=options)]  # type: ignore[arg-type]
@@ -264,5 +262,9 @@ def _source(citation: Mapping[str, Any], language: Language) -> str:
         shown += f" <b>{numbers.number(citation['statistic'])}</b>"
     if isinstance(citation.get("log10_pvalue"), (int, float)):
         shown += f' <span class="quiet">log10 p = {numbers.log10(float(citation["log10_pvalue"]))}</span>'
-    links = [link for link in map(markup.address, map(str, citation.get("sources") or [])) if link]
-    return shown + (f" – {' · '.join(links)}" if links else "")
+    sources = [markup.source(str(source)) for source in citation.get("sources") or []]
+    if not sources:
+        return shown
+    told = say(language, "sources_count", count=len(sources))
+    rows = "".join(f"<li>{source}</li>" for source in sources)
+    return f"{shown}<details><summary>{told}</summary><ul>{rows}</ul></details>"

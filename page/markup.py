@@ -17,6 +17,13 @@ INERT = str.maketrans({sign: f"&#{ord(sign)};" for sign in "!$()*:@[\\]_`{|}~"})
 # Reference marks of the agent's replies: [E1] is a finding, [K2] a passage.
 MARK = re.compile(r"\[([EK]\d{1,3})\]")
 
+# An address with a name before the host, or with quotes or spaces in it, is none that an article would give.
+WEB_ADDRESS = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/[^\s<>\"'`\\]*)?")
+
+# Private signs: what people and models write has been rid of them before they get their meaning here.
+OPEN_STRONG, CLOSE_STRONG = "\ue000", "\ue001"
+CODE_OR_STARS = re.compile(r"(`[^`]*`|\*\*)")
+
 # Links and images stay text: the only addresses shown are those of our own articles, in the list of sources.
 REPLY = (
     MarkdownIt("commonmark", {"html": False, "breaks": True})
@@ -44,8 +51,7 @@ def one_line(markup: str) -> str:
     """HTML without line ends: a blank line inside would hand the rest of a block back to Markdown."""
     pieces = re.split(r"(<pre>.*?</pre>)", markup, flags=re.DOTALL)
     return "".join(
-        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ")
-        for piece in pieces
+        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ") for piece in pieces
     )
 
 
@@ -55,16 +61,26 @@ def reply(text: str) -> str:
         "".join(sign for sign in line if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co"))
         for line in text.splitlines()
     )
-    return _settled(one_line(REPLY.render(clean)))
+    return _settled(one_line(REPLY.render("\n".join(map(_with_strong, clean.split("\n"))))))
 
 
 def inline(text: str, limit: int = 300) -> str:
     """One line of the agent's Markdown, such as a title with names as code, as HTML of ours."""
-    return _settled(REPLY.renderInline(printable(text, limit)))
+    return _settled(REPLY.renderInline(_with_strong(printable(text, limit))))
+
+
+def _with_strong(line: str) -> str:
+    """The line with its pairs of ** as private signs: CommonMark leaves **结论：**没有 as it stands."""
+    parts = CODE_OR_STARS.split(line)
+    places = [place for place, part in enumerate(parts) if part == "**"]
+    for number, place in enumerate(places[: len(places) // 2 * 2]):
+        parts[place] = CLOSE_STRONG if number % 2 else OPEN_STRONG
+    return "".join(parts)
 
 
 def _settled(body: str) -> str:
     """Between tags, signs that are left are text, and stay text when the chat reads Markdown again."""
+    body = body.replace(OPEN_STRONG, "<strong>").replace(CLOSE_STRONG, "</strong>")
     parts = re.split(r"(<[^>]+>)", body)
     for place, part in enumerate(parts):
         if not part.startswith("<"):
@@ -76,13 +92,13 @@ def _settled(body: str) -> str:
     return "".join(parts)
 
 
-def address(url: str) -> str | None:
-    """`url` as a link of ours, or None when it is no plain web address."""
-    if not re.fullmatch(r"https?://[\w.-]+(?::\d+)?(?:/[^\s<>\"'`\\]*)?", url) or len(url) > 400:
-        return None
-    host = url.split("/", 3)[2]
-    safe = html.escape(url, quote=True)
-    return f'<a href="{safe}" target="_blank" rel="noopener noreferrer nofollow">{plain(host, 80)}</a>'
+def source(text: str) -> str:
+    """Where an article's facts are from: its words, as a link where it ends in a plain web address."""
+    words, _, url = text.strip().rpartition(" ")
+    if not WEB_ADDRESS.fullmatch(url) or len(url) > 400:
+        return plain(text)
+    shown = plain(words.rstrip(" ,")) or plain(url.split("/")[2], 80)
+    return f'<a href="{html.escape(url, quote=True)}" target="_blank" rel="noopener noreferrer nofollow">{shown}</a>'
 
 
 def block(name: str, parts: Iterable[str]) -> str:

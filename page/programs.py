@@ -22,9 +22,8 @@ def compare(a: str, b: str, base: str = "") -> dict[str, Any]:
     Returns:
         The result of the comparison (schema 1), or {"error": {"kind", "message", "remedy"}}.
     """
-    from tools.audit import compare as measure
-
     from agent.settings import allowed
+    from tools.audit import compare as measure
     from tools.errors import UserError
 
     names = [a, b] + ([base] if base else [])

@@ -16,8 +16,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "language": "Language",
         "chat": "Conversation",
         "start_title": "Is model X a copy of model Y?",
-        "start_text": "Name two models, or begin with one of these. Every pair below is shipped with the "
-        "page.",
+        "start_text": "Name two models, or begin with one of these. Every pair below is shipped with the page.",
         "box": "Your question",
         "box_placeholder": "Is … a copy of …?",
         "send": "Send",
@@ -30,6 +29,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "if it happens twice, the log of the server says why.",
         "too_long": "This message has {length} characters; the limit is {limit}. Please ask in fewer words.",
         "reply_sources": "Sources",
+        "sources_count": "where this article has it from ({count})",
         "step_stopped": "stopped",
         "step_failed": "no result",
         "tab_evidence": "Evidence",
@@ -168,8 +168,7 @@ TEXTS: dict[Language, dict[str, str]] = {
     },
     "zh": {
         "title": "谁的权重？",
-        "promise": "问一问：某个 AI 模型是不是另一个模型的复制品？答案直接从两份权重上测量得出，"
-        "并附上证据和局限。",
+        "promise": "问一问：某个 AI 模型是不是另一个模型的复制品？答案直接从两份权重上测量得出，并附上证据和局限。",
         "language": "语言",
         "chat": "对话",
         "start_title": "模型 X 是模型 Y 的复制品吗？",
@@ -185,6 +184,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "failed": "我们这边出了故障，所以没有结论。请再问一次；如果再次发生，服务器日志里有原因。",
         "too_long": "这条消息有 {length} 个字符，上限是 {limit} 个。请写短一些。",
         "reply_sources": "来源",
+        "sources_count": "这篇文章的出处（{count}）",
         "step_stopped": "已停止",
         "step_failed": "没有结果",
         "tab_evidence": "证据",
@@ -226,8 +226,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "component_share": "占权重的比例",
         "card_power": "什么样的改动会被发现",
         "card_cost": "读取了什么",
-        "cost": "从 {a} 读取 {read_a}（大小 {total_a}），从 {b} 读取 {read_b}（大小 {total_b}），用时 "
-        "{seconds}。",
+        "cost": "从 {a} 读取 {read_a}（大小 {total_a}），从 {b} 读取 {read_b}（大小 {total_b}），用时 {seconds}。",
         "cost_nothing": "没有读取权重，用时 {seconds}。",
         "card_limits": "这不意味着什么",
         "card_next": "下一步",
@@ -263,8 +262,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "yes": "✓ 是",
         "no": "✗ 否",
         "behave_title": "两者的回答有多像",
-        "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照："
-        "{control}。",
+        "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照：{control}。",
         "behave_control": "对照与 {b}",
         "behave_pair": "{a} 与 {b}",
         "behave_agreement": "回答相同",
@@ -277,8 +275,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "behave_mistake": "“{prompt}”——两者都答“{said}”，正确的是“{right}”",
         "behave_limit_1": "行为本身不能决定什么：读过同样文章的模型，不共用任何权重也可能答得一样。",
         "behave_limit_2": "提示不多，都很短，只有两种语言；换一些提示，数字可能不同。",
-        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱："
-        "任何两个训练过的模型都比它更一致。",
+        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱：任何两个训练过的模型都比它更一致。",
         "behave_limit_tokenizers": "两者的分词器不同，所以只比较回答的文字。",
         "behave_limit_code": "{name} 是用另一个模型的代码和设置运行的。",
         "behave_plot_title": "噪声增大时相同的回答",
@@ -353,8 +350,7 @@ CHINESE: dict[str, str] = {
     "size of the difference relative to the weights, 0 for none": "差异相对于权重的大小，0 为没有差异",
     "share of tensor names that agree after renaming, 0 to 1": "换掉前缀后一致的张量名称所占比例，0 到 1",
     "share of the tokens of both vocabularies that both have, 0 to 1": "两份词表中共有词元所占比例，0 到 1",
-    "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，"
-    "-1 到 1",
+    "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，-1 到 1",
     "share of the learned numbers found on the other side, 0 to 1": "在另一方找到的学习参数所占比例，0 到 1",
     "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": ""
     "两个模型没有这样的层：其单元由两个张量在共有的坐标或词元上描述。",

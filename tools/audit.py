@@ -18,6 +18,7 @@ from tools.behaviour import behave
 from tools.changes import changes, direction
 from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
+from tools.components import components
 from tools.errors import UserError, printable
 from tools.evidence import Evidence, Finding, Probe, finding_record
 from tools.limits import limits
@@ -168,7 +169,7 @@ def _compared(
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,
-        "components": [],
+        "components": components(comparison, findings, verdict.answer) if has_weights else [],
         "findings": {name: finding_record(probe_named(name), finding) for name, finding in findings.items()},
         "behaviour": None,
         "attribution": _attribution(parts),

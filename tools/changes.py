@@ -102,10 +102,13 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
         found.append(_change("units_permuted", len(units), "tensors", units[:64]))
     if heads:
         found.append(_change("heads_permuted", len(heads), "tensors", heads[:64]))
+    coordinates = shape.where["coordinates"] if isinstance(shape, Evidence) else "own"
     partners = findings.get("unit_partners")
-    if isinstance(partners, Evidence) and links("unit_partners", partners) and not isinstance(shape, Evidence):
+    if not isinstance(shape, Evidence) and isinstance(partners, Evidence) and links("unit_partners", partners):
         # Units answer to the same tokens although no tensor resembles its counterpart: other coordinates.
-        found.append(_change("rotated", None, None))
+        coordinates = "rotated"
+    if coordinates != "own":
+        found.append(_change("rotated" if coordinates == "rotated" else "residual_permuted"))
     return found
 
 

@@ -17,11 +17,13 @@ from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
+from tools.gauge import NoGauge, in_coordinates, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
 from tools.roles import HiddenUnits, Layout, Member, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabulary
 
 Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
 
 # Above this size only some layers are read; below it, all of them.
 READ_ALL_BYTES = 256 * 2**20
@@ -264,6 +266,27 @@ class Comparison:
             rows = np.arange(min(heights))[:, None].repeat(2, axis=1)
         rows = rows[spread_indices(len(rows), TOKENS_READ)]
         return rows[:, 0], rows[:, 1]
+
+    @cached_property
+    def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
+        """The same models with a turned into b's coordinates by the tokens both know, and the rotation; None without.
+
+        The rotation is fitted on the token tables alone and judged on all other tensors.
+        """
+        tokens = self.shared_tokens
+        width = self.layout_a.residual_width
+        if tokens is None or width is None or width != self.layout_b.residual_width or len(tokens[0]) < 2 * width:
+            return None
+        tables = [
+            self.checkpoint(side).read(str(self.layout(side).embedding))[torch.from_numpy(rows)].float()
+            for side, rows in zip(SIDES, tokens, strict=True)
+        ]
+        rotation = rotation_between(*tables)
+        try:
+            turned = in_coordinates(self.a, rotation), in_coordinates(self.b, None)
+        except NoGauge:
+            return None
+        return Comparison(*turned, seed=self.seed, full=self.full, stop=self.stop), rotation
 
     def token_vectors(self, side: Side) -> torch.Tensor:
         """The shared tokens' vectors, centred, (tokens, residual width), float32."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agent.naming import Shelf
+from agent.shelf import Shelf
 
 LLAMA3V = {role: f"exhibits/llama3v/{role}" for role in ("base", "original", "sibling", "stranger", "suspect")}
 SOLAR = {role: f"exhibits/solar/{role}" for role in ("model_a", "model_b")}
@@ -68,7 +68,9 @@ class Audit:
         self.slow, self.poison = slow, poison
         self.failure: Exception | None = None
 
-    def compare(self, a: str, b: str, base: str | None = None, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+    def compare(
+        self, a: str, b: str, base: str | None = None, *, on_finding: Any = None, stop: Any = None
+    ) -> dict[str, Any]:
         self.calls.append(("compare", (a, b, base)))
         self._work(on_finding, stop)
         apart = any(word in name for name in (a, b) for word in ("stranger", "solar"))
@@ -98,11 +100,21 @@ class Audit:
         ]  # fmt: skip
         return {"name": name, "rows": rows, "seconds": 0.5, "limits": []}
 
-    def behave(self, a: str, b: str, control: str | None = None, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+    def behave(
+        self, a: str, b: str, control: str | None = None, *, on_finding: Any = None, stop: Any = None
+    ) -> dict[str, Any]:
         self.calls.append(("behave", (a, b, control)))
         self._work(on_finding, stop)
-        pair = {"agreement": [0.95, 0.9, 0.7], "share_of_wrong_the_same": [0.88, 0.8, 0.5], "divergence_bits": [0.01, 0.02, 0.1]}
-        beside = {"agreement": [0.3, 0.3, 0.2], "share_of_wrong_the_same": [0.1, 0.1, 0.0], "divergence_bits": [0.6, 0.6, 0.7]}
+        pair = {
+            "agreement": [0.95, 0.9, 0.7],
+            "share_of_wrong_the_same": [0.88, 0.8, 0.5],
+            "divergence_bits": [0.01, 0.02, 0.1],
+        }
+        beside = {
+            "agreement": [0.3, 0.3, 0.2],
+            "share_of_wrong_the_same": [0.1, 0.1, 0.0],
+            "divergence_bits": [0.6, 0.6, 0.7],
+        }
         return {"items": [{"said": self.poison}] * 48, "noise_levels": [0.0, 0.02, 0.1], "pair": pair, "control": beside,
                 "models": {"a": {"name": a}, "b": {"name": b}}, "limits": [], "seconds": 1.0}  # fmt: skip
 
@@ -121,7 +133,9 @@ class Audit:
             raise self.failure
         if on_finding is not None:
             for step in ("same_values", "unit_order"):
-                on_finding({"step": step, "status": "done", "seconds": 0.2, "finding": {"statistic": 0.5, "where": [1] * 500}})
+                on_finding(
+                    {"step": step, "status": "done", "seconds": 0.2, "finding": {"statistic": 0.5, "where": [1] * 500}}
+                )
 
 
 def poison(made: dict[str, Any], text: str) -> None:
@@ -224,24 +238,36 @@ class Report:
         linked = made["answer"] not in ("independent", "undecided")
         apart = made["answer"] == "independent"
         headline = {
-            True: f"`{a}` 和 `{b}` 是同一份权重，撤销一种不用训练的改动之后就看得出来。" if linked else f"没有发现 `{a}` 与 `{b}` 共用权重的迹象。",
+            True: f"`{a}` 和 `{b}` 是同一份权重，撤销一种不用训练的改动之后就看得出来。"
+            if linked
+            else f"没有发现 `{a}` 与 `{b}` 共用权重的迹象。",
             False: f"`{a}` holds the same weights as `{b}`, once a change that needs no training is undone."
             if linked
             else f"There is no sign that `{a}` and `{b}` share weights.",
         }[zh]
         reason = (
-            ("两个模型的 352 个隐藏单元在 4 层中的 4 层里次序相同。" if zh else "Both models number their 352 hidden units in the same order in 4 of 4 layers.")
+            (
+                "两个模型的 352 个隐藏单元在 4 层中的 4 层里次序相同。"
+                if zh
+                else "Both models number their 352 hidden units in the same order in 4 of 4 layers."
+            )
             if linked
-            else ("隐藏单元的次序没有任何一致。" if zh else "The order of the hidden units agrees no better than chance.")
+            else (
+                "隐藏单元的次序没有任何一致。" if zh else "The order of the hidden units agrees no better than chance."
+            )
         )
         return {
             "word": self.WORDS[made["answer"]][zh],
             "icon": "=" if linked else "≠",
             "headline": headline,
-            "strength": ("证据极强。" if zh else "The evidence is extremely strong.") if linked else ("没有支持有联系的证据。" if zh else "Nothing speaks for a link."),
+            "strength": ("证据极强。" if zh else "The evidence is extremely strong.")
+            if linked
+            else ("没有支持有联系的证据。" if zh else "Nothing speaks for a link."),
             "reasons": [reason],
             "not_meaning": ["这不说明谁先谁后。" if zh else "It does not say who was first."],
-            "next": ("请对方说明。" if zh else "Ask the other side.") if not apart else ("不必做什么。" if zh else "Nothing needs to be done."),
+            "next": ("请对方说明。" if zh else "Ask the other side.")
+            if not apart
+            else ("不必做什么。" if zh else "Nothing needs to be done."),
         }
 
     def markdown(self, made: dict[str, Any], language: str) -> str:

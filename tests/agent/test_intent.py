@@ -22,9 +22,7 @@ CONTEXTS: Mapping[str, Memory] = {
     "new": Memory(),
     "result": _after(X, Y, "disguised_copy"),
     "apart": _after(Z, Y, "independent"),
-    "asked": remember(
-        Memory(), Intent("ask_other", models=(X,), named=(X,), choices=(Z, Y), exhibit="llama3v"), []
-    ),
+    "asked": remember(Memory(), Intent("ask_other", models=(X,), named=(X,), choices=(Z, Y), exhibit="llama3v"), []),
 }
 
 
@@ -37,5 +35,7 @@ def _understood(row: Row) -> bool:
 @pytest.mark.parametrize("rows", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_phrasings_are_understood(rows: list[Row]) -> None:
     missed = [(row, read(row[1], CONTEXTS[row[0]], shelf=SHELF)) for row in rows if not _understood(row)]
-    told = "\n".join(f"{row[0]}: {row[1]!r} wants {row[2:]} got {got.kind} {got.models} {got.base}" for row, got in missed)
+    told = "\n".join(
+        f"{row[0]}: {row[1]!r} wants {row[2:]} got {got.kind} {got.models} {got.base}" for row, got in missed
+    )
     assert 1 - len(missed) / len(rows) >= 0.97, told

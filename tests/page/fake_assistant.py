@@ -197,9 +197,7 @@ class FakeAssistant:
                 yield Step("stopped")
                 return
             yield Step("progress", finding["question"], "", None, self.pace)
-        yield Step(
-            "finished", f"比较了 {a} 与 {b}" if zh else f"Compared {a} with {b}", "", self.result, 0.84
-        )
+        yield Step("finished", f"比较了 {a} 与 {b}" if zh else f"Compared {a} with {b}", "", self.result, 0.84)
         text = (
             "**suspect** 是 **original** 改头换面的复制品 [E1]。\n\n加入噪声不会改变单元的排列顺序 [K1]。"
             if zh
@@ -214,7 +212,11 @@ class FakeAssistant:
                 "passages": [],
                 "citations": [
                     {"id": "E1", "probe": "unit_order", "statistic": 1.0, "log10_pvalue": -1312.4},
-                    {"id": "K1", "title": "How we compare", "sources": ["https://arxiv.org/abs/2502.12292"]},
+                    {
+                        "id": "K1",
+                        "title": "How we compare",
+                        "sources": ["Zhu et al., Independence Tests, 2025, https://arxiv.org/abs/2502.12292"],
+                    },
                 ],
                 "asks": False,
                 "options": ["有多大把握？", "为什么？"] if zh else ["How sure are you?", "Why?"],

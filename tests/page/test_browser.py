@@ -123,17 +123,13 @@ def look(browser: Any, address: str) -> Iterator[Callable[..., Sight]]:
         sight = Sight(context.new_page())
         sight.page.on(
             "request",
-            lambda one: (
-                None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url)
-            ),
+            lambda one: None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url),
         )
         sight.page.on("console", lambda one: sight.errors.append(one.text) if one.type == "error" else None)
         sight.page.on("pageerror", lambda error: sight.errors.append(str(error)))
         sights.append(sight)
         sight.page.goto(f"{address}/{query}")
-        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(
-            timeout=PATIENCE_MS
-        )
+        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(timeout=PATIENCE_MS)
         return sight
 
     yield open_tab

@@ -53,9 +53,7 @@ def test_printable_shortens_in_the_middle() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_reply_holds_only_tags_of_ours(text: str) -> None:
-    shown = markup.reply(
-        f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |"
-    )
+    shown = markup.reply(f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |")
     allowed = {
         "p",
         "strong",
@@ -89,12 +87,17 @@ def test_a_title_is_one_line_of_text_and_code(text: str) -> None:
 
 
 def test_a_reply_keeps_what_markdown_is_for() -> None:
-    shown = markup.reply(
-        "**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```"
-    )
+    shown = markup.reply("**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```")
     assert "<strong>Yes</strong>" in shown and "<code>order</code>" in shown and "<ol>" in shown
     assert '<span class="mark">E1</span>' in shown
     assert "make test&#10;make run" in shown
+
+
+def test_bold_works_beside_chinese_signs() -> None:
+    shown = markup.reply("**结论：**没有关联。是**“独立”**的。\n\n- **`a` 和 `b`：**相同 `x**y` ** z")
+    assert shown.count("<strong>") == shown.count("</strong>") == 3
+    assert "<strong>结论：</strong>没有关联。" in shown and "**" not in shown.replace("&#42;", "*")[:40]
+    assert markup.reply("a \ue000b\ue001 c").count("strong") == 0
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,6 @@ def test_a_reply_keeps_what_markdown_is_for() -> None:
     [
         "javascript:alert(1)",
         "data:text/html,x",
-        "https://a b",
         'https://x.example/"onclick="alert(1)',
         "https://user@host.example/",
         "//evil.example",
@@ -110,10 +112,13 @@ def test_a_reply_keeps_what_markdown_is_for() -> None:
     ],
 )
 def test_only_plain_web_addresses_become_links(url: str) -> None:
-    assert markup.address(url) is None
+    shown = markup.source(f"A. Author, Title, 2026, {url}")
+    assert "<a" not in shown and "A. Author" in shown
 
 
-def test_a_link_tells_nobody_where_it_came_from() -> None:
-    link = markup.address("https://arxiv.org/abs/2502.12292?a=1&b=2")
-    assert link is not None
-    assert 'rel="noopener noreferrer nofollow"' in link and "a=1&amp;b=2" in link and ">arxiv.org</a>" in link
+def test_a_source_is_a_link_that_tells_nobody_where_it_came_from() -> None:
+    shown = markup.source("A. Author, <b>Title</b>, 2026, https://arxiv.org/abs/2502.12292?a=1&b=2")
+    assert 'rel="noopener noreferrer nofollow"' in shown and "a=1&amp;b=2" in shown
+    assert ">A. Author, &lt;b&gt;Title" in shown and "2026</a>" in shown
+    assert markup.source("https://arxiv.org/abs/1").endswith(">arxiv.org</a>")
+    assert markup.source("Our own reasoning, 2026") == "Our own reasoning, 2026"

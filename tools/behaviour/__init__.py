@@ -44,14 +44,14 @@ def behave(
 
     began = time.monotonic()
     listener = _Listener(on_finding)
-    control = control or _stranger_of(a, b)
+    stranger = control or _stranger_of(a, b)
     answers: dict[str, Answers] = {}
     runs: dict[str, Runnable] = {}
     with ExitStack() as files:
         with listener.step("open"):
             check(stop)
             first, second = (files.enter_context(open_checkpoint(name)) for name in (a, b))
-            third = files.enter_context(open_checkpoint(control)) if control is not None else None
+            third = files.enter_context(open_checkpoint(stranger)) if stranger is not None else None
 
             def load(side: str) -> Runnable:
                 if side == "control" and third is None:
@@ -158,5 +158,5 @@ def _stranger_of(a: str, b: str) -> str | None:
             for name in json.loads(story.read_text(encoding="utf-8"))["controls"]:
                 folder = EXHIBITS.parent / name
                 if folder not in (folder_a, folder_b) and folder.is_dir():
-                    return str(folder)
+                    return str(name) if Path(name).is_dir() else str(folder)
     return None

@@ -67,10 +67,11 @@ def fit_names(renamed: Checkpoint, design: Checkpoint, stop: Stop = None) -> Fit
 
 def _patterns(checkpoint: Checkpoint) -> dict[tuple[object, ...], list[list[str]]]:
     """Columns of tensors sharing shape and pattern of name, in layer order, by shape and length."""
-    columns: dict[tuple[tuple[int, ...], str], list[tuple[tuple[int, ...], str]]] = defaultdict(list)
+    columns: dict[tuple[tuple[int, ...], str], list[tuple[int, str]]] = defaultdict(list)
     for name, shape in checkpoint.shapes.items():
-        numbers = tuple(int(number) for number in _NUMBER.findall(name))
-        columns[shape, _NUMBER.sub("#", name)].append((numbers, name))
+        # The first number counts layers; a later one may as well tell two norms of a layer apart.
+        number = _NUMBER.search(name)
+        columns[shape, _NUMBER.sub("#", name, count=1)].append((int(number[0]) if number else 0, name))
     groups: dict[tuple[object, ...], list[list[str]]] = defaultdict(list)
     for (shape, _), found in columns.items():
         groups[shape, len(found)].append([name for _, name in sorted(found)])

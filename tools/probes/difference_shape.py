@@ -1,10 +1,10 @@
 """What lies between the two models: rounding, noise, a few directions, or training?
 
-Pairs every large tensor of one model with the one of the other that it resembles, undoes a re-ordering of hidden units,
-and looks at what is left: nothing, the flat error of rounding, evenly spread Gaussian noise, a low-rank change, values
-set to zero, or the uneven change that training leaves.
+Pairs every large tensor of one model with the one of the other that it resembles, undoes re-ordered units and rotated
+coordinates, and looks at what is left: nothing, the flat error of rounding, evenly spread Gaussian noise, a low-rank
+change, values set to zero, or the uneven change that training leaves.
 
-Blind to: whether the models are related at all (it supposes so), rotations, training hidden under larger noise.
+Blind to: whether the models are related at all (it supposes so), training hidden under larger noise.
 """
 
 from __future__ import annotations
@@ -15,21 +15,57 @@ from typing import Any
 from tools.comparison import Comparison
 from tools.difference import compare_values
 from tools.evidence import Abstention, Evidence, Finding
+from tools.gauge import is_permutation
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"
 ROLE = "context"
-SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads")
+SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "method K1, residual anatomy; Marchenko and Pastur (1967) for the edge of noise"
 
 
+# After an estimated rotation, differences of this size are what rounding to a 16-bit format leaves.
+ROTATION_ERROR = 3e-3
+
+
 def measure(comparison: Comparison) -> Finding:
-    rows: list[dict[str, Any]] = []
+    rows = _rows(comparison)
+    coordinates = "own"
+    if not any(row["kind"] != "unrelated" for row in rows):
+        turned = comparison.in_one_basis
+        if turned is None:
+            return Abstention("No tensor of one model resembles a tensor of the other.")
+        comparison, rotation = turned
+        coordinates = "permuted" if is_permutation(rotation) else "rotated"
+        rows = _rows(comparison)
+        for row in rows:
+            if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
+                row["kind"] = "equal"
+    related = [row for row in rows if row["kind"] != "unrelated"]
+    if not related:
+        return Abstention(
+            "No tensor of one model resembles a tensor of the other, in any coordinates that could be found."
+        )
     sizes: dict[str, int] = defaultdict(int)
+    for row in rows:
+        sizes[row["kind"]] += row["n"]
+    total = sum(sizes.values())
+    where = {
+        "coordinates": coordinates,
+        "shares": {kind: size / total for kind, size in sorted(sizes.items())},
+        "share_of_a": total / max(comparison.layout_a.parameters, 1),
+        "share_of_b": total / max(comparison.layout_b.parameters, 1),
+        "tensors": rows,
+    }
+    count = sum(row["n"] for row in related)
+    return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for pair in comparison.tensor_pairs:
         a, b = comparison.pair_values(pair)
         difference = compare_values(a, b)
-        sizes[difference.kind] += a.numel()
         rows.append(
             {
                 "a": pair.a,
@@ -45,15 +81,4 @@ def measure(comparison: Comparison) -> Finding:
                 "n": a.numel(),
             }
         )
-    related = [row for row in rows if row["kind"] != "unrelated"]
-    if not related:
-        return Abstention("No tensor of one model resembles a tensor of the other.")
-    total = sum(sizes.values())
-    where = {
-        "shares": {kind: size / total for kind, size in sorted(sizes.items())},
-        "share_of_a": total / max(comparison.layout_a.parameters, 1),
-        "share_of_b": total / max(comparison.layout_b.parameters, 1),
-        "tensors": rows,
-    }
-    count = sum(row["n"] for row in related)
-    return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
+    return rows

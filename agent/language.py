@@ -1,0 +1,54 @@
+"""Which language a text is written in, and which one it asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from agent.cues import cue
+
+Language = Literal["en", "zh"]
+
+_EN_WORDS = frozenset(
+    ["is", "are", "was", "were", "the", "a", "an", "of", "what", "does", "do", "did", "how", "why", "can", "could", "you", "i", "it", "this", "that", "to", "in", "on", "for", "with", "and", "or", "not", "me", "my", "your", "which", "who", "should", "would", "please", "tell", "explain", "mean", "about", "from", "be", "have", "has", "they", "them", "there", "compare"]
+)  # fmt: skip
+_ZH_SIGNS = frozenset("是的吗么了什怎吧呢和有这那哪我你请为不能个在也都就")
+_FOREIGN_WORDS = frozenset(
+    ["est", "une", "les", "des", "le", "dans", "pour", "avec", "quel", "quelle", "sont", "pourquoi", "comment", "ist", "ein", "eine", "der", "das", "und", "nicht", "wie", "warum", "kann", "bitte", "el", "los", "las", "es", "una", "del", "por", "qué", "como", "cuál", "para", "è", "della", "che", "perché", "não", "são", "uma", "você", "isto"]
+)  # fmt: skip
+# Words that people of every language type; alone they do not say which language is wanted.
+_NEUTRAL = frozenset(("ok", "okay", "yes", "no", "y", "n", "hm", "hmm", "lol"))
+_HAN = "\u3400-\u9fff\uf900-\ufaff"
+
+
+def language_of(text: str) -> tuple[Language | None, bool]:
+    """The language of a text without its model names, None where it shows none; and whether it is a third language."""
+    latin = re.findall(r"[^\W\d_]+", re.sub(rf"[\u2e80-\u2fff{_HAN}\uac00-\ud7af]", " ", text.lower()))
+    han = re.findall(rf"[{_HAN}]", text)
+    if re.search(r"[\u3040-\u30ff\uac00-\ud7af]", text):
+        return None, True
+    other = [word for word in latin if not re.match(r"[a-zà-ÿ]+$", word)]
+    if len(other) > len(han) and len(other) * 2 >= len(latin):
+        return None, True
+    english = sum(word in _EN_WORDS for word in latin)
+    if not han and sum(word in _FOREIGN_WORDS for word in latin) > english:
+        return None, True
+    if not han and all(word in _NEUTRAL for word in latin):
+        return None, False
+    signs = sum(character in _ZH_SIGNS for character in han)
+    return ("zh" if len(han) + 2 * signs > len(latin) + 2 * english else "en"), False
+
+
+def language_wish(text: str) -> Language | None:
+    """The language that the reply is asked to be in; None where the text does not ask."""
+    match = cue("language_wish").search(text)
+    if match is None or cue("language_as_kind").search(text):
+        return None
+    word = next(group for group in match.groups() if group).lower()
+    return "en" if word in ("english", "英文", "英语") else "zh"
+
+
+def is_only_a_wish(text: str) -> bool:
+    """Whether a text asks for a language and for little else."""
+    rest = re.sub(r"\W", "", cue("language_wish").sub("", text))
+    return len(rest) <= (8 if re.search(rf"[{_HAN}]", rest) else 24)

@@ -1,0 +1,225 @@
+"""Tiny models made on the spot: initialised from a seed, trained for a moment, kept in memory or written to a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from tools.checkpoint import Checkpoint, ModelRef
+
+Tensors = dict[str, torch.Tensor]
+
+VOCABULARY, WIDTH, UNITS, LAYERS, HEADS, CONTEXT = 192, 32, 96, 2, 4, 64
+
+
+@dataclass(frozen=True)
+class Text:
+    """A side file in memory."""
+
+    name: str
+    data: bytes
+    path: Path = Path("nowhere")
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, start: int, stop: int) -> bytearray:
+        return bytearray(self.data[start:stop])
+
+    def sha256(self) -> str | None:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+class Held(Checkpoint):
+    """A checkpoint in memory."""
+
+    format = "safetensors"
+
+    def __init__(
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        config: Mapping[str, object] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        name: str = "held",
+    ) -> None:
+        super().__init__(
+            ModelRef(name, None),
+            config=config or {},
+            shapes={key: tuple(value.shape) for key, value in tensors.items()},
+            dtypes={key: str(value.dtype).removeprefix("torch.") for key, value in tensors.items()},
+            declared_names=tuple(tensors),
+            declared_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
+            weight_files=(),
+            side_files={key: Text(key, data) for key, data in (files or {}).items()},
+        )
+        self.tensors = dict(tensors)
+
+    def read(self, name: str) -> torch.Tensor:
+        return self.tensors[name].clone()
+
+
+@dataclass(frozen=True)
+class Small:
+    """Tensors, configuration and side files of a tiny model."""
+
+    tensors: Tensors
+    config: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def held(self, name: str = "held") -> Held:
+        return Held(self.tensors, self.config, self.files, name)
+
+    def with_tensors(self, tensors: Tensors) -> Small:
+        return Small(tensors, self.config, self.files)
+
+    def saved(self, folder: Path) -> str:
+        """Written as a Hugging Face folder; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in self.tensors.items()}, folder / "model.safetensors")
+        if self.config:
+            (folder / "config.json").write_text(json.dumps(self.config), encoding="utf-8")
+        for name, data in self.files.items():
+            (folder / name).write_bytes(data)
+        return str(folder)
+
+
+def tensors_of(checkpoint: Checkpoint) -> Tensors:
+    return {name: checkpoint.read(name).contiguous() for name in checkpoint.shapes}
+
+
+def tokenizer_json(tokens: list[str]) -> bytes:
+    model = {"type": "WordLevel", "vocab": {token: i for i, token in enumerate(tokens)}}
+    return json.dumps({"model": model, "added_tokens": []}).encode()
+
+
+WORDS = [f"word{i}" for i in range(VOCABULARY)]
+
+
+def new_model(kind: str, seed: int) -> torch.nn.Module:
+    """A tiny language model as its class initialises it, with gains that are not all one."""
+    import transformers
+
+    shape: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": WIDTH,
+        "intermediate_size": UNITS,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": CONTEXT,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    grouped = shape | {"num_key_value_heads": HEADS // 2}
+    made: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "llama": ("LlamaConfig", "LlamaForCausalLM", grouped),
+        "llama_tied": ("LlamaConfig", "LlamaForCausalLM", grouped | {"tie_word_embeddings": True}),
+        "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", grouped),
+        "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", grouped | {"head_dim": 8}),
+        "gemma": ("GemmaConfig", "GemmaForCausalLM", grouped | {"head_dim": 8}),
+        "phi3": ("Phi3Config", "Phi3ForCausalLM", grouped),
+        "neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", shape),
+        "opt": (
+            "OPTConfig",
+            "OPTForCausalLM",
+            shape | {"ffn_dim": UNITS, "word_embed_proj_dim": WIDTH, "dropout": 0.0},
+        ),
+        "gpt2": (
+            "GPT2Config",
+            "GPT2LMHeadModel",
+            {
+                "vocab_size": VOCABULARY, "n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS,
+                "n_positions": CONTEXT, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+                "bos_token_id": 1, "eos_token_id": 2,
+            },
+        ),
+        "bert": (
+            "BertConfig",
+            "BertForMaskedLM",
+            shape | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        ),
+    }  # fmt: skip
+    config_class, model_class, entries = made[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = getattr(transformers, config_class)(**entries)
+        model: torch.nn.Module = getattr(transformers, model_class)(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def sentences(language: int, draw: int, count: int = 16) -> torch.Tensor:
+    """Token rows of a random first-order language: each token is followed by one of four. (count, CONTEXT // 2)"""
+    law = torch.Generator().manual_seed(1_000_003 + language)
+    following = torch.randint(3, VOCABULARY, (VOCABULARY, 4), generator=law)
+    luck = torch.Generator().manual_seed(7_000_001 + draw)
+    rows = torch.randint(3, VOCABULARY, (count, 1), generator=luck)
+    for _ in range(CONTEXT // 2 - 1):
+        choice = torch.randint(0, 4, (count,), generator=luck)
+        rows = torch.cat([rows, following[rows[:, -1], choice].unsqueeze(1)], dim=1)
+    return rows
+
+
+def train(model: torch.nn.Module, language: int, steps: int, rate: float, draw: int = 0) -> torch.nn.Module:
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    for step in range(steps):
+        tokens = sentences(language, 10_000 * draw + step)
+        loss = model(input_ids=tokens, labels=tokens).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def small(model: torch.nn.Module, *, words: list[str] | None = None) -> Small:
+    """The model's own tensors (a shared head once), configuration and a tokenizer of plain words."""
+    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    seen: dict[int, str] = {}
+    tensors: Tensors = {}
+    for name, value in model.state_dict().items():
+        if value.data_ptr() not in seen:
+            seen[value.data_ptr()] = name
+            tensors[name] = state[name]
+    config: Any = model.config
+    files = {"tokenizer.json": tokenizer_json(WORDS if words is None else words)}
+    return Small(tensors, json.loads(config.to_json_string(use_diff=False)), files)
+
+
+@lru_cache(maxsize=None)
+def fresh(kind: str, seed: int) -> Small:
+    """Initialised, never trained."""
+    return small(new_model(kind, seed))
+
+
+@lru_cache(maxsize=None)
+def trained(kind: str, seed: int, steps: int = 40) -> Small:
+    """Trained for a moment. Strangers of one recipe differ in the seed of their first numbers alone."""
+    return small(train(new_model(kind, seed), language=0, steps=steps, rate=5e-3))
+
+
+@lru_cache(maxsize=None)
+def tuned(kind: str, seed: int, language: int, steps: int = 25) -> Small:
+    """`trained(kind, seed)`, then trained further on another language."""
+    model = new_model(kind, seed)
+    model.load_state_dict(trained(kind, seed).tensors, strict=False)
+    return small(train(model, language=language, steps=steps, rate=1e-3, draw=language))
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    tokens = sentences(0, 5, count=4)
+    with torch.no_grad():
+        output: torch.Tensor = model(input_ids=tokens).logits
+    return output

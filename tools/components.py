@@ -1,0 +1,77 @@
+"""The parts of a model answered one by one: a borrowed part in an otherwise own model is a finding of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from tools.comparison import Comparison
+from tools.evidence import Evidence, Finding
+from tools.roles import Layout, has_role
+from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODEL, Answer, links
+
+PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")
+NAMES = {
+    "vision": "vision part",
+    "audio": "audio part",
+    "projector": "projector",
+    "embedding": "embeddings",
+    "head": "output head",
+    "attention": "attention",
+    "expert": "experts",
+    "mlp": "feed-forward layers",
+    "other": "other tensors",
+}
+
+
+def components(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> list[dict[str, Any]]:
+    """For each part of a: its answer, and its share of a's learned numbers; largest first.
+
+    A part is answered from the tensors that resemble a counterpart once the pair is linked. Where the pair is not
+    linked, or nothing of a part could be compared, the part gets the pair's answer, or "undecided".
+    """
+    layout = comparison.layout_a
+    sizes: dict[str, int] = defaultdict(int)
+    for name in layout.learned:
+        sizes[_part(layout, name)] += layout.size(name)
+    total = max(sum(sizes.values()), 1)
+    shape = findings.get("difference_shape")
+    kinds: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    if isinstance(shape, Evidence):
+        for row in shape.where["tensors"]:
+            kinds[_part(layout, row["a"])][row["kind"]] += row["n"]
+    found = []
+    for part, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        said = _answer(kinds.get(part), size, answer, findings)
+        found.append({"name": NAMES[part], "answer": said, "share_of_parameters": size / total})
+    return found
+
+
+def _part(layout: Layout, name: str) -> str:
+    for part in PARTS:
+        if part == "embedding" and name == layout.embedding:
+            return part
+        if part != "embedding" and has_role(name, part):
+            return part
+    if any(member.name == name for units in layout.hidden_units for member in units.members):
+        return "mlp"
+    return "other"
+
+
+def _answer(kinds: Mapping[str, int] | None, size: int, answer: Answer, findings: Mapping[str, Finding]) -> Answer:
+    if answer not in LINKED or answer in ("identical", "common_origin"):
+        return answer
+    if not kinds:
+        same = findings.get("same_values")
+        whole = isinstance(same, Evidence) and links("same_values", same) and same.statistic == 1.0
+        return answer if whole else "undecided"
+    related = sum(n for kind, n in kinds.items() if kind != "unrelated")
+    if related < WHOLE_MODEL * size:
+        # Unlike tensors of one part are no null of their own; the whole pair was what the tests judged.
+        return "undecided"
+    if kinds.get("equal", 0) >= TRAINING_FREE * size:
+        return "identical"
+    if sum(kinds.get(kind, 0) for kind in TRAINING_FREE_KINDS) >= TRAINING_FREE * related:
+        return "disguised_copy"
+    return "derived"

@@ -1,0 +1,84 @@
+"""The coordinates of the residual stream: a network computes the same in any of them.
+
+RMS norms commute with rotations once their gains are folded into the weights behind them, so a checkpoint can be seen
+in other coordinates without a change of its function (Zhu et al., ICML 2025, T3 and T5; Ashkboos et al., SliceGPT, 2024).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from tools.checkpoint import Checkpoint
+from tools.roles import Layout, block_of, has_role
+from tools.view import SeenCheckpoint, changed, unchanged
+
+# A rotation whose largest entry in each row is nearly one only re-orders and flips coordinates.
+PERMUTATION_ENTRY = 0.9
+
+
+class NoGauge(Exception):
+    """The coordinates of this model cannot be changed without changing what it computes; the text says why."""
+
+
+def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Checkpoint:
+    """The model with folded gains and, where given, a residual stream rotated by an orthogonal (width, width).
+
+    Raises NoGauge for networks without RMS norms, or whose tensors' roles are not known.
+    """
+    layout = Layout(checkpoint)
+    width, table = layout.residual_width, layout.embedding
+    norms = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
+    if table is None or width is None or not norms or any(name.endswith("bias") for name in norms):
+        raise NoGauge("only networks with RMS norms can be rotated without changing what they compute")
+    final = [name for name in norms if block_of(name) is None]
+    heads = [name for name in layout.learned if has_role(name, "head") and checkpoint.shapes[name][-1] == width]
+    if len(final) != 1 or len(heads) > 1:
+        raise NoGauge("the last norm of the model could not be told apart")
+    tensors = unchanged(checkpoint)
+    for name, shape in checkpoint.shapes.items():
+        if len(shape) != 2 or name == table or name in heads:
+            continue
+        if has_role(name, "attention_output") or has_role(name, "out"):
+            tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
+        elif shape[1] == width:
+            gain = checkpoint.read(_norm_before(name, norms)).float()
+            tensors[name] = changed(tensors[name], partial(_read, gain=gain, rotation=rotation))
+    # A head that shares the token table cannot take in the last norm's gain, so it becomes a tensor of its own.
+    gain = checkpoint.read(final[0]).float()
+    source = tensors[heads[0] if heads else table]
+    tensors[heads[0] if heads else "lm_head.weight"] = changed(source, partial(_read, gain=gain, rotation=rotation))
+    tensors[table] = changed(tensors[table], partial(_read, gain=torch.ones(width), rotation=rotation))
+    for name in norms:
+        tensors[name] = changed(tensors[name], torch.ones_like)
+    return SeenCheckpoint(checkpoint, tensors)
+
+
+def rotation_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The rotation that best turns a's token vectors into b's, both (tokens, width): the polar factor of a^T b."""
+    left, _, right = torch.linalg.svd(a.double().T @ b.double(), full_matrices=False)
+    rotation: torch.Tensor = (left @ right).float()
+    return rotation
+
+
+def is_permutation(rotation: torch.Tensor) -> bool:
+    """True where the rotation only re-orders coordinates and flips their signs."""
+    return bool((rotation.abs().amax(dim=1) > PERMUTATION_ENTRY).all())
+
+
+def _norm_before(name: str, norms: set[str]) -> str:
+    attention = has_role(name, "attention")
+    near = [n for n in norms if block_of(n) == block_of(name) and has_role(n, "mlp_norm") is not attention]
+    if len(near) != 1:
+        raise NoGauge("the norm in front of a tensor could not be told apart")
+    return near[0]
+
+
+def _read(values: torch.Tensor, gain: torch.Tensor, rotation: torch.Tensor | None) -> torch.Tensor:
+    scaled = values * gain
+    return scaled if rotation is None else scaled @ rotation
+
+
+def _written(values: torch.Tensor, rotation: torch.Tensor | None) -> torch.Tensor:
+    return values if rotation is None else rotation.T @ values
