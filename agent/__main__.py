@@ -77,7 +77,7 @@ def _answer(assistant: Any, turn: str, language: str | None, quiet: bool) -> dic
 
 
 def _search_by_meaning(question: str, language: Any, limit: int = 3) -> list[Any]:
-    """The article search once it goes by meaning: one question asked here is worth the wait that a page spares itself."""
+    """The article search once it goes by meaning: one question here is worth the wait that a page spares itself."""
     from knowledge import library
 
     library.warm_up(wait=True)

@@ -1,4 +1,4 @@
-"""Model, tools and guard put together by create_agent; one conversation per thread, and a Stop that is heard at once."""
+"""Model, tools and guard put together by create_agent; a conversation per thread, and a Stop that is heard at once."""
 
 from __future__ import annotations
 

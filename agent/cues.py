@@ -46,6 +46,12 @@ def ending(name: str, then: str = "") -> re.Pattern[str]:
 
 
 @cache
+def plain_words(name: str) -> frozenset[str]:
+    """A list of plain words, in lower case."""
+    return frozenset(_read()["words"][name])
+
+
+@cache
 def our_words() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Our own vocabulary, by the key of its sentence."""
     return tuple((key, cue(f"word.{key}")) for key in _read()["word"])

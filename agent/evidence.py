@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tools.errors import printable
+from tools.words import PROBES
 
 LINKED = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
 STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
@@ -74,10 +75,14 @@ def for_model(tool: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
         rows = [row for row in artifact.get("rows") or [] if isinstance(row, Mapping)]
         return {
             "rows": [
-                {"perturbation": row.get("perturbation"), "amount": _number(row.get("amount")), "recognised": bool(row.get("recognised"))}
+                {
+                    "perturbation": row.get("perturbation"),
+                    "amount": _number(row.get("amount")),
+                    "recognised": bool(row.get("recognised")),
+                }
                 for row in rows
             ]
-        }  # fmt: skip
+        }
     return {"numbers": _leaves(artifact)}
 
 
@@ -112,20 +117,26 @@ def passages_for_model(passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The passages of our own articles, under their [K] ids."""
     return {
         "passages": [
-            {"id": f"K{number}", "topic": passage["topic"], "title": passage["title"], "text": str(passage["text"])[:2000]}
+            {
+                "id": f"K{number}",
+                "topic": passage["topic"],
+                "title": passage["title"],
+                "text": str(passage["text"])[:2000],
+            }
             for number, passage in enumerate(passages, 1)
         ]
-    }  # fmt: skip
+    }
+
+
+_SHOWN_WHILE_RUNNING = ("question", "role", "statistic", "unit", "log10_pvalue", "n", "abstained")
 
 
 def progress(record: Mapping[str, Any]) -> dict[str, Any]:
     """A step of a tool as plain JSON without the long tables of its finding."""
     finding = record.get("finding")
     small = (
-        {key: finding[key] for key in ("question", "role", "statistic", "unit", "log10_pvalue", "n", "abstained") if key in finding}
-        if isinstance(finding, Mapping)
-        else None
-    )  # fmt: skip
+        {key: finding[key] for key in _SHOWN_WHILE_RUNNING if key in finding} if isinstance(finding, Mapping) else None
+    )
     return {
         "step": str(record.get("step", "")),
         "status": str(record.get("status", "")),
@@ -148,10 +159,21 @@ def model_name(name: object) -> str:
     return "`" + printable(name, 120).replace("`", "'") + "`"
 
 
+def title_of(passage: Mapping[str, Any], language: str) -> str:
+    """The title of a passage's article in the reader's language, whichever language it was found in."""
+    titles = passage.get("titles") or {}
+    return str(titles.get(language) or passage["title"])
+
+
+def question_of(probe: str, language: str) -> str:
+    """The question that a check asks, in the reader's language; "" for a check without one."""
+    return str(PROBES[probe]["question"][language]) if probe in PROBES else ""
+
+
 def citations(
-    ids: Sequence[str], cited: Sequence[Cited], passages: Sequence[Mapping[str, Any]]
+    ids: Sequence[str], cited: Sequence[Cited], passages: Sequence[Mapping[str, Any]], language: str
 ) -> list[dict[str, Any]]:
-    """What the ids in a reply point to, in the order of the evidence."""
+    """What the ids in a reply point to, in the order of the evidence; titles in the reader's language."""
     found: list[dict[str, Any]] = []
     for item in cited:
         if item.id in ids:
@@ -161,7 +183,7 @@ def citations(
                     "kind": "evidence",
                     "probe": item.probe,
                     "question": item.finding.get("question", ""),
-                    "title": item.finding.get("question", ""),
+                    "title": question_of(item.probe, language) or item.finding.get("question", ""),
                     "statistic": item.finding.get("statistic"),
                     "log10_pvalue": item.finding.get("log10_pvalue"),
                     "a": item.result["a"]["name"],
@@ -176,7 +198,7 @@ def citations(
                     "id": f"K{number}",
                     "kind": "passage",
                     "topic": passage["topic"],
-                    "title": passage["title"],
+                    "title": title_of(passage, language),
                     "sources": list(passage.get("sources") or []),
                 }
             )

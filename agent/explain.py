@@ -1,4 +1,4 @@
-"""Verdict and passages in plain words, English and Chinese: the answer, how sure, why, what it does not mean, what next."""
+"""Verdict and passages in plain words: the answer, how sure, why, what it does not mean, what to do next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent import settings
-from agent.evidence import STRENGTHS, Cited, closest, harmless, layers, model_name, numbered
+from agent.evidence import STRENGTHS, Cited, closest, harmless, layers, model_name, numbered, question_of, title_of
 from agent.fairness import heated_words
 from agent.memory import numbers_in
 from agent.phrases import knows, say
@@ -19,6 +19,15 @@ from tools.errors import printable
 MOST_OPTIONS = 5
 # A passage is an answer, not an article: longer ones are cut at the end of a sentence.
 LONGEST_PASSAGE = {"en": 1100, "zh": 420}
+
+
+# What is told of a model: the sentence, its blank, and the entry that fills it.
+_SIZES = (
+    ("d_layers", "layers", "layers"),
+    ("d_width", "width", "hidden_size"),
+    ("d_units", "units", "hidden_units"),
+    ("d_vocabulary", "count", "vocabulary"),
+)
 
 
 class Report(Protocol):
@@ -62,13 +71,6 @@ def _report() -> Report:
     return report
 
 
-def probe_question(probe: str, language: str) -> str:
-    """The question that a check asks, in the reader's language; "" for a check without one."""
-    from tools.words import PROBES
-
-    return str(PROBES[probe]["question"][language]) if probe in PROBES else ""
-
-
 def odds(log10_pvalue: float, language: str) -> str:
     """How often chance alone would do as well, in words of everyday life."""
     if log10_pvalue > -1:
@@ -103,7 +105,7 @@ def size(count: float) -> str:
 
 
 def passage_text(text: object, language: str) -> str:
-    """A passage of our articles as plain Markdown: no tags, images, links or heated words; cut at the end of a sentence."""
+    """A passage of our articles as plain Markdown without tags, images, links or heated words; cut after a sentence."""
     clean = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", str(text))
     clean = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", clean)
     clean = re.sub(r"<[^<>]{0,400}>", "", clean)
@@ -207,7 +209,8 @@ class _Speaker:
             for result in self.results:
                 summary = self.report.summary(dict(result), self.language)
                 rows.append(
-                    f"- {model_name(result['b']['name'])}: {summary['icon']} **{summary['word']}** {self.ids_of(result)}"
+                    f"- {model_name(result['b']['name'])}: {summary['icon']} **{summary['word']}** "
+                    f"{self.ids_of(result)}"
                 )
             parts.append("\n".join(rows))
         parts.append(self.verdict(best, self.intent.depth))
@@ -240,6 +243,7 @@ class _Speaker:
             headline,
             self.say("sure", text=summary["strength"]) if summary["strength"] else "",
             _paragraphs([self.say("why"), self.reasons(result, summary)], "\n") if summary["reasons"] else "",
+            self.about_units(result),
             _paragraphs([self.say("engineer"), self.table(result)], "\n") if depth == "engineer" else "",
             self.say("not_meaning", text=not_meaning) if not_meaning else "",
             self.say("next", text=summary["next"]) if summary["next"] else "",
@@ -258,6 +262,12 @@ class _Speaker:
                 mark = f"[{ids[probe]}]" if probe in ids else self.ids_of(result)
                 lines.append(f"{len(lines) + 1}. {text} {mark}".rstrip())
         return "\n".join(lines[:3])
+
+    def about_units(self, result: Mapping[str, Any]) -> str:
+        """What hidden units are, where the reasons speak of them."""
+        if not {"unit_order", "unit_partners"} & set(result["because"]):
+            return ""
+        return self.say("units_apart" if result["answer"] == "independent" else "units_linked")
 
     def headline(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         """The headline with the names of the models as code."""
@@ -320,7 +330,10 @@ class _Speaker:
         """The articles that belong to a result."""
         if not self.passages:
             return ""
-        items = [f"[K{place}] {harmless(passage['title'], 120)}" for place, passage in enumerate(self.passages, 1)]
+        items = [
+            f"[K{place}] {harmless(title_of(passage, self.language), 120)}"
+            for place, passage in enumerate(self.passages, 1)
+        ]
         return self.say("read_more", list=" · ".join(items))
 
     def failed(self, done: Done) -> Spoken:
@@ -335,7 +348,7 @@ class _Speaker:
             return self.say("not_named")
         if not error.get("message"):
             return self.say("broken")
-        return self.joined([harmless(error["message"]), harmless(error.get("remedy", ""))])
+        return self.joined([harmless(error["message"]), harmless(error["remedy"]) if error.get("remedy") else ""])
 
     # --- other measurements ---
 
@@ -350,8 +363,7 @@ class _Speaker:
                 facts.append(self.say("d_parameters", count=f"{parameters:,}", tensors=f"{count or 0:,}"))
             else:
                 facts.append(self.say("d_no_weights"))
-            for key, name, field in (("d_layers", "layers", "layers"), ("d_width", "width", "hidden_size"),
-                                     ("d_units", "units", "hidden_units"), ("d_vocabulary", "count", "vocabulary")):  # fmt: skip
+            for key, name, field in _SIZES:
                 if isinstance(record.get(field), (int, float)) and record[field]:
                     facts.append(self.say(key, **{name: f"{record[field]:,}"}))
             if record.get("dtypes"):
@@ -459,13 +471,13 @@ class _Speaker:
 
     def on_trouble(self) -> Spoken:
         error = self.before.trouble or {}
-        text = self.joined([harmless(error.get("message", "")), harmless(error.get("remedy", ""))])
+        text = self.joined([harmless(error[part]) for part in ("message", "remedy") if error.get(part)])
         return Spoken(self.say("trouble", text=text), False, self.chips("examples", "help"))
 
     def on_sure(self) -> Spoken:
         result, summary = self.main, self.report.summary(dict(self.main), self.language)
         strength = result["strength"]
-        parts = [summary["strength"]]
+        parts = [summary["strength"]] if strength["words"] not in STRENGTHS else []
         if strength["words"] in STRENGTHS:
             parts.append(self.say("scale", word=self.say(f"strength_{strength['words']}")))
         ids, log10 = self.ids_of(result), strength["log10_pvalue"]
@@ -490,7 +502,7 @@ class _Speaker:
         ):
             value = (result.get("power") or {}).get(key)
             if isinstance(value, (int, float)):
-                items.append(self.say(phrase, amount=number(value)))
+                items.append(self.say(phrase, amount=share(value)))
         return self.say("power", list=self.say("comma").join(items)) if items else self.say("power_unknown")
 
     def on_why(self) -> Spoken:
@@ -509,7 +521,7 @@ class _Speaker:
 
     def question(self, item: Cited) -> str:
         """The question of a check in the reader's language."""
-        return probe_question(item.probe, self.language) or harmless(item.finding.get("question", item.probe))
+        return question_of(item.probe, self.language) or harmless(item.finding.get("question", item.probe))
 
     def unit(self, item: Cited) -> str:
         """The unit of a check in the reader's language."""
@@ -630,7 +642,7 @@ class _Speaker:
         parts.append(self.say("what_if_independent" if result["answer"] == "independent" else "what_if_linked"))
         noise = (result.get("power") or {}).get("largest_noise_caught")
         if isinstance(noise, (int, float)):
-            parts.append(self.say("what_if_noise", amount=number(noise)))
+            parts.append(self.say("what_if_noise", amount=share(noise)))
         target = self.before.models[-1] if self.before.models else names[1]
         parts.append(self.say("offer_stress", name=model_name(target)))
         return self.follow_up(parts, "sure", "change_mind")
@@ -662,7 +674,7 @@ class _Speaker:
             parts.append(self.say("not_meaning", text=caveat) + " [K1]")
         for place, passage in enumerate(self.passages[1:most], 2):
             lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
-            parts.append(f"**{harmless(passage['title'], 120)}** {lead} [K{place}]")
+            parts.append(f"**{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
         parts.append(self.read_more())
         return _paragraphs(parts)
 
@@ -674,7 +686,7 @@ class _Speaker:
         if body:
             for place, passage in enumerate(self.passages[1:3], 2):
                 lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
-                parts.append(f"**{harmless(passage['title'], 120)}** {lead} [K{place}]")
+                parts.append(f"**{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
             parts.append(self.read_more())
         a, b = settings.main_pair()
         return Spoken(_paragraphs(parts), False, self.chips("compare", a=a, b=b) + self.chips("case"))
@@ -820,7 +832,8 @@ class _Speaker:
     def on_off_topic(self) -> Spoken:
         if self.passages:
             return Spoken(self.told(""), False, self.chips("help"))
-        return Spoken(self.say("off_topic"), False, self.chips("help", "examples", "wrapping"))
+        chips = ("sure", "why", "limits", "help") if self.before.results else ("help", "examples", "wrapping")
+        return Spoken(self.say("off_topic"), False, self.chips(*chips))
 
     def on_empty(self) -> Spoken:
         return self.asks(self.say("empty", **self.example()), self.chips("help", "examples"))

@@ -13,6 +13,6 @@ _QUOTED = re.compile(r"“[^”]{0,200}”|\"[^\"]{0,200}\"|「[^」]{0,200}」|
 
 
 def heated_words(text: str, quoted_is_fine: bool = False) -> list[str]:
-    """The accusing words in a text, as written, in order; those inside quotation marks only where `quoted_is_fine` is not set."""
+    """The accusing words in a text, in order; where `quoted_is_fine`, those inside quotation marks do not count."""
     searched = _QUOTED.sub(" ", text) if quoted_is_fine else text
     return [match[0] for match in _HEATED.finditer(searched)]

@@ -1,4 +1,4 @@
-"""No verdict, number or citation reaches the reader that the evidence does not hold; no model is opened that was not named."""
+"""No verdict, number or citation that the evidence does not hold; no model opened that was not named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveM
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from agent.cues import cue
+from agent.cues import cue, plain_words
 from agent.evidence import LINKED, for_model, numbered, passages_for_model
 from agent.explain import Spoken, framed, sentences
 from agent.fairness import heated_words
@@ -199,7 +199,7 @@ def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
 
 
 def _stance_faults(sentence: str, facts: Facts) -> list[str]:
-    """What a sentence says about the two models must be what was decided; a doubtful clause counts as saying something."""
+    """What a sentence says about the two models must be what was decided; a doubtful clause says something too."""
     answers = {str(result["answer"]) for result in facts.results}
     strengths = {str(result["strength"]["words"]) for result in facts.results}
     faults = []
@@ -261,16 +261,11 @@ def _folded(text: str) -> str:
     return re.sub(r"\s+", " ", _CITE.sub(" ", text).replace("**", "").replace("`", "")).lower().strip()
 
 
-_COMMON = frozenset(
-    ["this", "that", "these", "those", "with", "from", "have", "been", "were", "which", "what", "when", "where", "their", "there", "they", "them", "then", "than", "also", "both", "each", "only", "more", "most", "very", "such", "into", "about", "because", "would", "could", "should", "does", "will", "your", "here", "other", "same", "model", "models", "measured", "check", "checks", "found", "finding", "says", "said", "means", "shows", "show", "shown", "evidence", "answer", "result"]
-)
-
-
 def _supported(sentence: str, sources: str) -> float:
     """Share of the telling words of a sentence that stand in the sources; Chinese by pairs of characters."""
     han = "".join(re.findall(r"[\u3400-\u9fff]+", sentence))
     pairs = [han[i : i + 2] for i in range(len(han) - 1)]
-    words = [w for w in re.findall(r"[a-z]{4,}", _CODE.sub(" ", sentence).lower()) if w not in _COMMON]
+    words = [w for w in re.findall(r"[a-z]{4,}", _CODE.sub(" ", sentence).lower()) if w not in plain_words("common")]
     units = pairs if len(pairs) > len(words) else [word[:6] for word in words]
     return sum(unit in sources for unit in units) / len(units) if units else 1.0
 
@@ -338,7 +333,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
     def _proposed(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]], turn: Turn
     ) -> AIMessage | None:
-        """Where the rules find no meaning a model may plan, with the user's words alone and only with models they name."""
+        """Where the rules find no meaning, a model may plan: from the user's words alone, with models they name."""
         message = _ask(handler, request.override(messages=[HumanMessage(turn.said[-1])]))
         if message is None or len(message.tool_calls) != 1:
             return None

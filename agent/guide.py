@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -20,7 +21,7 @@ from agent.explain import Report, Spoken, explain
 from agent.shelf import Shelf
 from agent.turns import Turn, recall
 
-# The articles that help to read an answer, by what was changed and by the answer itself; the first that exist are shown.
+# The articles that help to read an answer, by what was changed and by the answer; the first that exist are shown.
 TOPICS_OF_CHANGES: Mapping[str, str] = {
     "noise": "noise-histogram",
     "quantised": "quantisation",
@@ -59,7 +60,9 @@ TOPICS_OF_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(TOPICS_OF_ANSWERS, ("verdict-words",)),
-    **dict.fromkeys(("same_values", "unit_order", "unit_partners", "hidden_unit", "layer", "shared_additions"), ("how-we-compare",)),
+    **dict.fromkeys(
+        ("same_values", "unit_order", "unit_partners", "hidden_unit", "layer", "shared_additions"), ("how-we-compare",)
+    ),
     "difference_shape": ("noise-histogram", "how-we-compare"),
     "same_tokenizer": ("tokenizer-reuse",),
     "same_configuration": ("config-and-names",),
@@ -185,7 +188,7 @@ class Guide(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         message = self.next_message(messages)
         calls = [
-            {"name": call["name"], "args": json.dumps(call["args"]), "id": call["id"], "index": place, "type": "tool_call_chunk"}
+            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=place)
             for place, call in enumerate(message.tool_calls)
-        ]  # fmt: skip
+        ]
         yield ChatGenerationChunk(message=AIMessageChunk(content=message.text, tool_call_chunks=calls))

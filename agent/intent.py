@@ -1,4 +1,4 @@
-"""What a message asks for: pure functions from a text, and what was said before, to an Intent. No model name is guessed."""
+"""What a message asks for: a pure function of its text and of what was said before. No model name is guessed."""
 
 from __future__ import annotations
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from agent.cues import cue
+from agent.cues import cue, plain_words
 
 Language = Literal["en", "zh"]
 
-_EN_WORDS = frozenset(
-    ["is", "are", "was", "were", "the", "a", "an", "of", "what", "does", "do", "did", "how", "why", "can", "could", "you", "i", "it", "this", "that", "to", "in", "on", "for", "with", "and", "or", "not", "me", "my", "your", "which", "who", "should", "would", "please", "tell", "explain", "mean", "about", "from", "be", "have", "has", "they", "them", "there", "compare"]
-)  # fmt: skip
 _ZH_SIGNS = frozenset("是的吗么了什怎吧呢和有这那哪我你请为不能个在也都就")
-_FOREIGN_WORDS = frozenset(
-    ["est", "une", "les", "des", "le", "dans", "pour", "avec", "quel", "quelle", "sont", "pourquoi", "comment", "ist", "ein", "eine", "der", "das", "und", "nicht", "wie", "warum", "kann", "bitte", "el", "los", "las", "es", "una", "del", "por", "qué", "como", "cuál", "para", "è", "della", "che", "perché", "não", "são", "uma", "você", "isto"]
-)  # fmt: skip
 # Words that people of every language type; alone they do not say which language is wanted.
 _NEUTRAL = frozenset(("ok", "okay", "yes", "no", "y", "n", "hm", "hmm", "lol"))
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
@@ -30,8 +24,8 @@ def language_of(text: str) -> tuple[Language | None, bool]:
     other = [word for word in latin if not re.match(r"[a-zà-ÿ]+$", word)]
     if len(other) > len(han) and len(other) * 2 >= len(latin):
         return None, True
-    english = sum(word in _EN_WORDS for word in latin)
-    if not han and sum(word in _FOREIGN_WORDS for word in latin) > english:
+    english = sum(word in plain_words("english") for word in latin)
+    if not han and sum(word in plain_words("foreign") for word in latin) > english:
         return None, True
     if not han and all(word in _NEUTRAL for word in latin):
         return None, False

@@ -1,4 +1,4 @@
-"""What a conversation remembers: the models it named, what was measured, what was offered and asked. One value per thread."""
+"""What a conversation remembers: the models it named, what was measured, what was offered and asked."""
 
 from __future__ import annotations
 

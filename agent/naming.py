@@ -1,4 +1,4 @@
-"""Which models a text names: paths, hub ids, hub links, quoted names and the exhibits that are shipped; nothing is guessed."""
+"""Which models a text names: paths, hub ids, hub links, quoted names. Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from agent.cues import plain_words
 from agent.shelf import Shelf
 
 # Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
@@ -38,10 +39,6 @@ _SENTENCE_WORDS = re.compile(
     r"\b(?:is|are|was|were|a|an|the|of|or|it|not|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I
 )
 
-# Words that stand on both sides of a slash in ordinary writing.
-_SLASH_WORDS = frozenset(
-    ["and", "or", "he", "she", "his", "her", "him", "they", "them", "it", "its", "yes", "no", "true", "false", "on", "off", "in", "out", "input", "output", "inputs", "outputs", "fine-tuning", "finetuning", "fine-tune", "lora", "qlora", "pretraining", "pre-training", "training", "inference", "copy", "copied", "copying", "derived", "original", "derivative", "independent", "stolen", "theft", "plagiarism", "plagiarised", "open", "closed", "source", "open-source", "open-weights", "closed-source", "weights", "config", "tokenizer", "architecture", "cpu", "gpu", "tpu", "en", "zh", "english", "chinese", "km", "h", "s", "tok", "token", "tokens", "sec", "second", "day", "n", "a", "w", "o", "i", "c", "p", "tcp", "ip", "read", "write", "start", "stop", "and/or", "client", "server", "teacher", "student", "school", "university", "company", "developer", "author", "user", "model", "models", "data", "code", "prompt", "rag", "api", "app", "dev", "ops", "ci", "cd", "us", "eu", "uk", "china", "usa", "merge", "merging", "distillation", "quantisation", "quantization", "pruning", "ab", "test", "testing", "left", "right", "up", "down", "top", "bottom", "before", "after", "old", "new", "either", "neither", "who", "what", "when", "where", "why", "how", "good", "bad", "pros", "cons", "help", "chat", "instruct", "base"]
-)
 _FAMILY = re.compile(
     r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
     re.IGNORECASE,
@@ -59,7 +56,7 @@ class Named:
 
 
 def visible(text: str) -> str:
-    """The text without what hides, moves or reorders it: control, zero-width, bidirectional, tag and private characters."""
+    """The text without what hides, moves or reorders it: control, zero-width, bidirectional and private characters."""
     kept = []
     for character in text:
         if character in "\n\t\r":
@@ -73,7 +70,7 @@ def visible(text: str) -> str:
 
 
 def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
-    """Every model the text names, in order of appearance; a name said twice is found twice. `text` is already visible()."""
+    """Every model the text names, in order; a name said twice is found twice. `text` went through `visible`."""
     shelf = shelf or Shelf()
     found: list[Named] = []
 
@@ -135,7 +132,9 @@ def _plausible(name: str, shelf: Shelf) -> bool:
     parts = [part for part in re.split(r"[\\/]", name) if part]
     if len(parts) < 2 or not all(re.search(r"[^\W_]", part) for part in parts):
         return False
-    if all(_VERSION.match(part) for part in parts) or all(part.lower() in _SLASH_WORDS for part in parts):
+    if all(_VERSION.match(part) for part in parts) or all(
+        part.lower() in plain_words("both_sides_of_a_slash") for part in parts
+    ):
         return False
     if all(_FAMILY.match(part) for part in parts):
         return False

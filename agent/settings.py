@@ -1,4 +1,4 @@
-"""What can be set from outside: who words the text, and which models may be opened. Read from the environment at each call."""
+"""What can be set from outside, by environment variables: who words the text, which models may be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that are shipped, and how people call them: 'the suspect' counts only where one model alone can be meant."""
+"""The models that are shipped, and how people call them: 'the suspect', where one model alone can be meant."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.evidence import citations, harmless, model_name, numbered
-from agent.explain import number, probe_question
+from agent.evidence import citations, harmless, model_name, numbered, question_of
+from agent.explain import number
 from agent.guard import checked
 from agent.guide import Guide
 from agent.phrases import knows, say
@@ -27,7 +27,7 @@ Kind = Literal["started", "progress", "finished", "reply", "stopped", "error"]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happened: its kind, a title and a text in the reader's language, plain JSON, and how long it took."""
+    """One thing that happened: a title and a text in the reader's language, plain JSON, and how long it took."""
 
     kind: Kind
     title: str = ""
@@ -72,7 +72,7 @@ def stream(
                     yield Step(
                         "finished",
                         titles.get(message.tool_call_id, ""),
-                        harmless(error.get("message", "")),
+                        harmless(error["message"]) if error.get("message") else "",
                         None if failed else artifact,
                         seconds,
                     )
@@ -80,7 +80,7 @@ def stream(
 
 
 def reply(agent: CompiledStateGraph[Any, Any, Any, Any], guide: Guide, config: RunnableConfig) -> Step:
-    """The last message of the thread, held once more against the evidence, with what it cites and what one may ask next."""
+    """The last message of the thread, held once more against the evidence, with its citations and what to ask next."""
     messages = agent.get_state(config).values["messages"]
     turn = recall(messages, guide.shelf())
     spoken = guide.spoken(turn)
@@ -99,7 +99,7 @@ def reply(agent: CompiledStateGraph[Any, Any, Any, Any], guide: Guide, config: R
         {
             "result": now[-1] if now else None,
             "passages": list(turn.passages),
-            "citations": citations(used, cited, turn.passages),
+            "citations": citations(used, cited, turn.passages, turn.intent.language),
             "asks": spoken.asks,
             "options": list(spoken.options),
             "language": turn.intent.language,
@@ -130,7 +130,7 @@ def _progress(record: object, language: str) -> Step | None:
         return None
     name, finding = str(inner.get("step", "")), inner.get("finding") or {}
     key = f"step_{name}"
-    title = say(language, key) if knows(key) else probe_question(name, language) or _change_title(name, language)
+    title = say(language, key) if knows(key) else question_of(name, language) or _change_title(name, language)
     if "abstained" in finding:
         text = say(language, "step_abstained")
     elif isinstance(finding.get("statistic"), (int, float)):

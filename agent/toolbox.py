@@ -93,8 +93,7 @@ class Toolbox:
         self._stress = stress or _late("tools.audit", "stress")
         self._behave = behave or _late("tools.audit", "behave")
         self._search = search or _late("knowledge.library", "search")
-        # Without real articles there are none to open by name.
-        self._article = article or (_late("knowledge.library", "article") if search is None else _no_article)
+        self._article = article or _late("knowledge.library", "article")
         self._allowed = allowed or settings.allowed
 
     def tools(self) -> list[BaseTool]:
@@ -104,7 +103,7 @@ class Toolbox:
             self._tool("describe", self.describe, OneModel, "Read what one model consists of."),
             self._tool("stress", self.stress, OneModel, "Change one model in many ways; see which are seen through."),
             self._tool("behave", self.behave, TwoModels, "Run two language models on the same prompts."),
-            self._tool("search_articles", self.search_articles, Question, "Look up what has been written: words, cases, rules, lessons."),
+            self._tool("search_articles", self.search_articles, Question, "Look up words, cases, rules, lessons."),
         ]  # fmt: skip
 
     @staticmethod
@@ -182,13 +181,18 @@ class Toolbox:
         return list(found.values())[:limit]
 
     def _rest(self, topic: str, language: str) -> dict[str, Any]:
-        """What the article says besides the passage: its whole body, and what it says its answer does not mean."""
+        """What the article has besides the passage: the titles of both twins, what it does not mean, its body."""
         try:
-            article = self._article(topic, language)
+            twins = {each: self._article(topic, each) for each in ("en", "zh")}
         except KeyError:
             return {}
+        article = twins[language]
         caveats = [article.paragraphs[number] for number in sorted(article.caveats)]
-        return {"caveat": caveats[0] if caveats else "", "body": str(article.body)[:6000]}
+        return {
+            "titles": {each: str(twin.title) for each, twin in twins.items()},
+            "caveat": caveats[0] if caveats else "",
+            "body": str(article.body)[:6000],
+        }
 
     def _measure(
         self, tool: str, names: tuple[str, ...], runtime: ToolRuntime[Turn, Any], work: Callable[..., dict[str, Any]]
@@ -234,7 +238,3 @@ def _late(module: str, name: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(module), name)(*arguments, **options)
 
     return call
-
-
-def _no_article(topic: str, language: str) -> Any:
-    raise KeyError(topic)

@@ -117,7 +117,7 @@ def _failed() -> dict[str, Any]:
 
 
 def offer_after(result: Mapping[str, Any]) -> str | None:
-    """What to offer after a comparison: where a link was found or nothing could be said, running both models adds to it."""
+    """What to offer after a comparison: running both models adds to a link, and to not knowing."""
     return "behave" if result["answer"] in LINKED or result["answer"] == "undecided" else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import gradio as gr
 
 from page import card, markup, numbers, plots
-from page.words import Language, say
+from page.words import LANGUAGES, Language, say
 from tools.words import PROBES
 
 if TYPE_CHECKING:
@@ -110,11 +110,15 @@ class Reply:
     text: str
     citations: list[Mapping[str, Any]]
     options: list[str]
+    beside: list[Mapping[str, Any]] = field(default_factory=list)
+    """Results whose cards stand above: what these say already is not said twice."""
 
     def shown(self, language: Language) -> list[gr.ChatMessage]:
-        parts = [markup.reply(self.text)]
-        if self.citations:
-            rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in self.citations)
+        text = markup.beyond(self.text, _sentences(self.beside)) if self.beside else self.text
+        parts = [markup.reply(text)]
+        cited = [one for one in self.citations if one.get("probe") is None or f"[{one.get('id')}]" in text]
+        if cited:
+            rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in cited)
             parts.append(f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>')
         options = [{"value": option, "label": markup.printable(option, 120)} for option in self.options]
         content = markup.block("reply", parts)
@@ -175,7 +179,7 @@ class Conversation:
             self.settle("done")
             artifact = step.artifact or {}
             options = [str(option) for option in artifact.get("options") or []]
-            self.add(Reply(step.text, list(artifact.get("citations") or []), options))
+            self.add(Reply(step.text, list(artifact.get("citations") or []), options, self._results()))
         elif step.kind == "stopped":
             self.settle("stopped")
             self.add(Notice("stopped"))
@@ -226,6 +230,16 @@ class Conversation:
             self.add(Measurement(artifact, card.description))
         return None
 
+    def _results(self) -> list[Mapping[str, Any]]:
+        """What was compared since the last question."""
+        results: list[Mapping[str, Any]] = []
+        for entry in self.entries:
+            if isinstance(entry, Question):
+                results = []
+            elif isinstance(entry, Comparison):
+                results.append(entry.result)
+        return results
+
     def _pending(self) -> Work | None:
         for entry in reversed(self.entries):
             if isinstance(entry, Work) and entry.status == "pending":
@@ -248,6 +262,18 @@ def _said(content: Any) -> gr.ChatMessage:
 
 def _plot(figure: Any) -> gr.Plot:
     return gr.Plot(figure, show_label=False, container=False)
+
+
+def _sentences(results: list[Mapping[str, Any]]) -> list[str]:
+    """Everything that the cards of these results say, in both languages: a reply may be in the other one."""
+    from tools.report import summary
+
+    sentences: list[str] = []
+    for result in results:
+        for language in LANGUAGES:
+            for value in summary(dict(result), language).values():
+                sentences += [value] if isinstance(value, str) else value
+    return sentences
 
 
 def _source(citation: Mapping[str, Any], language: Language) -> str:

@@ -64,6 +64,26 @@ def reply(text: str) -> str:
     return _settled(one_line(REPLY.render("\n".join(map(_with_strong, clean.split("\n"))))))
 
 
+def beyond(text: str, known: Iterable[str]) -> str:
+    """The paragraphs of a reply that say more than `known` sentences, which stand beside it already."""
+    sentences = sorted({_bare(sentence) for sentence in known} - {""}, key=len, reverse=True)
+    return "\n\n".join(paragraph for paragraph in re.split(r"\n\s*\n", text) if not _all_known(paragraph, sentences))
+
+
+def _all_known(paragraph: str, sentences: list[str]) -> bool:
+    rest = _bare(re.sub(r"^\s*\*\*[^*\n]{1,40}[:：]\*\*", "", paragraph))
+    found = False
+    for sentence in sentences:
+        if sentence in rest:
+            rest, found = rest.replace(sentence, ""), True
+    return found and not re.sub(r"\d+\.", "", rest).strip(".。")
+
+
+def _bare(text: str) -> str:
+    """Letters and figures as read: without marks, emphasis, code signs or spaces."""
+    return re.sub(r"[\s`*]", "", MARK.sub("", text))
+
+
 def inline(text: str, limit: int = 300) -> str:
     """One line of the agent's Markdown, such as a title with names as code, as HTML of ours."""
     return _settled(REPLY.renderInline(_with_strong(printable(text, limit))))

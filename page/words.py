@@ -359,7 +359,7 @@ CHINESE: dict[str, str] = {
     "No common base was named.": "没有给出共同的基座。",
     "One of the models changed too little of the base, or is no relative of it.": ""
     "其中一个模型对基座的改动太少，或者与基座没有关联。",
-    "No tensor of one model resembles a tensor of the other.": "一个模型的张量与另一个的都不相像。",
+    "No tensor of one model resembles a tensor of the other, in any coordinates that could be found.": "一个模型的张量与另一个的都不相像，换到能找到的任何坐标里也是如此。",
     "At least one side declares no tensor names.": "至少有一方没有声明张量名称。",
     "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
     "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",

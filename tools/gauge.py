@@ -1,7 +1,7 @@
 """The coordinates of the residual stream: a network computes the same in any of them.
 
 RMS norms commute with rotations once their gains are folded into the weights behind them, so a checkpoint can be seen
-in other coordinates without a change of its function (Zhu et al., ICML 2025, T3 and T5; Ashkboos et al., SliceGPT, 2024).
+in other coordinates without a change of its function (Zhu et al., ICML 2025, T3 and T5; SliceGPT, ICLR 2024).
 """
 
 from __future__ import annotations

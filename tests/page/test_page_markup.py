@@ -100,6 +100,17 @@ def test_bold_works_beside_chinese_signs() -> None:
     assert markup.reply("a \ue000b\ue001 c").count("strong") == 0
 
 
+def test_what_the_card_says_is_not_said_again() -> None:
+    known = ["Same weights", "`a` and b are one.", "This is strong evidence.", "Units agree 1.00.", "Noise of 5%."]
+    text = (
+        "≈ **Same weights.** `a` and `b` are one. [E1][E2]\n\n**How sure:** This is strong evidence.\n\n"
+        "**Why:**\n1. Units agree 1.00. [E1]\n2. Noise of 5%. [E2]\n\n**Read more:** [K1] On noise\n\nUnits agree 1.00. But look."
+    )
+    assert markup.beyond(text, [*known, "≈"]) == "**Read more:** [K1] On noise\n\nUnits agree 1.00. But look."
+    assert markup.beyond("**说明：**单元一致。[E1]", ["单元一致。"]) == ""
+    assert markup.beyond("Hello.", [""]) == "Hello."
+
+
 @pytest.mark.parametrize(
     "url",
     [

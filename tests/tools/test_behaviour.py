@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tools.behaviour import answering, behave
+from tools.behaviour import answering, behave, prompts
 from tools.behaviour.renaming import fit_names
 from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
@@ -39,14 +39,14 @@ def fine_tune() -> dict[str, Any]:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A sixth of the prompts and two noise levels, for tests that need any run rather than the full one."""
-    rows = json.loads(answering.PROMPTS.read_text(encoding="utf-8"))[::6]
+    rows = json.loads(prompts.PROMPTS.read_text(encoding="utf-8"))[::6]
     short = tmp_path / "few_prompts.json"
     short.write_text(json.dumps(rows), encoding="utf-8")
-    monkeypatch.setattr(answering, "PROMPTS", short)
+    monkeypatch.setattr(prompts, "PROMPTS", short)
     monkeypatch.setattr(answering, "NOISE_LEVELS", (0.0, 0.1))
-    answering.items.cache_clear()
+    prompts.items.cache_clear()
     yield
-    answering.items.cache_clear()
+    prompts.items.cache_clear()
 
 
 @pytest.fixture
@@ -93,9 +93,7 @@ def test_copy_fine_tune_and_stranger_are_ordered(copy: dict[str, Any], fine_tune
     ordered("divergence_bits", 0.05, falling=False)
 
 
-def test_private_readings_are_known_to_original_and_copy_alone(
-    copy: dict[str, Any], fine_tune: dict[str, Any]
-) -> None:
+def test_private_readings_are_known_to_original_and_copy_alone(copy: dict[str, Any], fine_tune: dict[str, Any]) -> None:
     assert copy["models"]["a"]["right_by_kind"]["private"] >= 0.75
     assert copy["models"]["b"]["right_by_kind"]["private"] >= 0.75
     assert copy["models"]["control"]["right_by_kind"]["private"] <= 0.2

@@ -38,8 +38,9 @@ def behave(
     (share of each tensor's standard deviation). Raises UserError("not_a_language_model") and Cancelled.
     """
     from tools.behaviour import agreement
-    from tools.behaviour.answering import NOISE_LEVELS, answer_all, same_pieces
-    from tools.behaviour.running import check, open_runnable, read_tokenizer, untrained
+    from tools.behaviour.answering import NOISE_LEVELS, answer_all
+    from tools.behaviour.prompts import same_pieces
+    from tools.behaviour.running import check, open_runnable, untrained
     from tools.sources import open_checkpoint
 
     began = time.monotonic()
@@ -54,13 +55,11 @@ def behave(
             third = files.enter_context(open_checkpoint(stranger)) if stranger is not None else None
 
             def load(side: str) -> Runnable:
-                if side == "control" and third is None:
-                    code = first if runs["b"].in_other_code else second
-                    return untrained(second, code, runs["b"].tokenizer, seed)
                 one, other = {"a": (first, second), "b": (second, first), "control": (third, None)}[side]
-                assert one is not None
-                spare = None if other is None else read_tokenizer(other)
-                return open_runnable(one, other, stop, tokenizer=spare)
+                if one is None:
+                    code = first if runs["b"].in_other_code else second
+                    return untrained(second, code, runs["b"], seed)
+                return open_runnable(one, other, stop)
 
             for side in ("b", "a", "control"):
                 # All are tried before any is run, so that nobody waits for a refusal.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.behaviour.answering import Answers, Item, items
+from tools.behaviour.answering import Answers
+from tools.behaviour.prompts import Item, items
 from tools.errors import printable
 
 #: Shared mistakes that are shown word for word.

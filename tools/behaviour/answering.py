@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from tools.behaviour.prompts import MOST_PIECES, items
 from tools.behaviour.running import Runnable, Stop, check
-
-PROMPTS = Path(__file__).parent / "prompts.json"
 
 #: Noise on every tensor, as a share of its standard deviation: none, a disguise's, up to plain damage.
 NOISE_LEVELS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 #: Draws of the noise at each level above zero; the same for every model.
 DRAWS = 2
-#: Pieces a model may add to a prompt: enough for the window below in every tokenizer in use.
-MOST_PIECES = 8
-#: Characters of the continuation that count as the answer: about a word.
-WINDOW = {"en": 6, "zh": 2}
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Item:
-    """A prompt, the text that goes on with it, and how many characters of a continuation are compared."""
-
-    language: str
-    kind: str
-    prompt: str
-    answer: str
-
-    @property
-    def window(self) -> int:
-        return max(len(self.answer), WINDOW[self.language])
+#: Values that get their noise at a time, so that Stop is heard between them.
+NOISE_BLOCK = 1 << 22
 
 
 @dataclass
@@ -47,50 +27,19 @@ class Answers:
     probabilities: list[list[Any]] = field(default_factory=list)
 
 
-@lru_cache(maxsize=1)
-def items() -> tuple[Item, ...]:
-    """The prompts shipped with the tool."""
-    rows = json.loads(PROMPTS.read_text(encoding="utf-8"))
-    return tuple(Item(**row) for row in rows)
-
-
-def pieces_of(tokenizer: Any, text: str) -> list[int]:
-    """The prompt as the model expects it, without an end mark that would stop it from going on."""
-    encoded = tokenizer.encode(text)
-    ids = list(encoded.ids)
-    while len(ids) > 1 and encoded.special_tokens_mask[len(ids) - 1]:
-        ids.pop()
-    return ids
-
-
-def same_pieces(a: Any, b: Any) -> bool:
-    """True where both tokenizers number pieces alike (added marks aside) and cut every prompt alike."""
-    if a.get_vocab_size(with_added_tokens=True) != b.get_vocab_size(with_added_tokens=True):
-        return False
-    marks = set(a.get_added_tokens_decoder()) | set(b.get_added_tokens_decoder())
-    vocabulary_a, vocabulary_b = (
-        {index: piece for piece, index in tokenizer.get_vocab(with_added_tokens=True).items() if index not in marks}
-        for tokenizer in (a, b)
-    )
-    return vocabulary_a == vocabulary_b and all(
-        pieces_of(a, item.prompt) == pieces_of(b, item.prompt) for item in items()
-    )
-
-
 def answer_all(runnable: Runnable, *, seed: int, stop: Stop) -> Answers:
     """Every item at every noise level. The model is left as it was. Raises Cancelled."""
     import torch
 
     clean = {name: values.detach().clone() for name, values in runnable.model.named_parameters()}
     answers = Answers()
-    prompts = [pieces_of(runnable.tokenizer, item.prompt) for item in items()]
     with torch.inference_mode():
         for level in NOISE_LEVELS:
             draws = 1 if level == 0 else DRAWS
             texts, probabilities = [], []
             for draw in range(draws):
                 _add_noise(runnable.model, clean, level, f"{seed}/{level}/{draw}", stop)
-                said, first = _go_on(runnable, prompts, stop)
+                said, first = _go_on(runnable, stop)
                 texts.append(said)
                 probabilities.append(first)
             answers.texts.append(texts)
@@ -110,15 +59,20 @@ def _add_noise(model: Any, clean: dict[str, Any], level: float, key: str, stop: 
             values.copy_(clean[name])
             continue
         draw = torch.Generator().manual_seed(zlib.crc32(f"{key}/{name}".encode()))
-        noise = torch.randn(values.shape, generator=draw)
-        size = float(clean[name].std(correction=0))
-        values.copy_(torch.add(clean[name], noise, alpha=level * size))
+        size = level * float(clean[name].std(correction=0))
+        rows, still = (x if x.dim() else x.unsqueeze(0) for x in (values, clean[name]))
+        step = max(1, NOISE_BLOCK * len(rows) // max(1, rows.numel()))
+        for start in range(0, len(rows), step):
+            check(stop)
+            some = slice(start, start + step)
+            rows[some].copy_(still[some] + torch.randn(rows[some].shape, generator=draw) * size)
 
 
-def _go_on(runnable: Runnable, prompts: Sequence[list[int]], stop: Stop) -> tuple[list[str], Any]:
+def _go_on(runnable: Runnable, stop: Stop) -> tuple[list[str], Any]:
     """The most likely continuation of every prompt, and the probabilities of its first piece, float16."""
     import torch
 
+    prompts = runnable.prompts
     said = [""] * len(prompts)
     first: list[Any] = [None] * len(prompts)
     # Prompts of like length share a batch, so that little of it is padding.

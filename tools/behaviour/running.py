@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tools.behaviour.prompts import MOST_PIECES, items, pieces_of
 from tools.behaviour.renaming import Fit, fit_names
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled, UserError
@@ -22,21 +23,26 @@ Stop = Callable[[], bool] | None
 
 # Above this a run takes minutes and tens of gigabytes; the weights can be compared without running.
 MAX_PARAMETERS = 1_000_000_000
-# Causal masks of the older designs are square in the context length: 64 million entries are 8,192 tokens.
-MAX_BUFFER = 1 << 26
+# Causal masks of the older designs are square in the context length, one a layer: 32 layers at 2,048 tokens are half.
+MAX_BUFFERS = 1 << 28
 # No published model has more experts in a layer; more is a file that wants to keep the machine busy.
 MAX_EXPERTS = 4_096
 # What makes Transformers fetch, choose or run something beyond its own listed class.
 _NOT_PLAIN = frozenset(
-    {"auto_map", "quantization_config", "compression_config", "use_kernels", "kernel_config", "name_or_path"}
-    | {
+    [
+        "auto_map",
+        "quantization_config",
+        "compression_config",
+        "use_kernels",
+        "kernel_config",
+        "name_or_path",
         "device_map",
         "dtype",
         "torch_dtype",
         "custom_pipelines",
         "use_pretrained_backbone",
         "use_timm_backbone",
-    }
+    ]
 )
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 # How often a running model asks whether the user has pressed Stop.
@@ -45,46 +51,49 @@ _STOP_EVERY = 0.1
 
 @dataclass
 class Runnable:
-    """A language model in float32 with its tokenizer; `fit` tells how its tensors were placed."""
+    """A language model in float32, its tokenizer, the prompts cut by it, and how its tensors were placed."""
 
     name: str
     model: Any
     tokenizer: Any
+    prompts: list[list[int]]
     fit: Fit
     in_other_code: bool
 
 
-def open_runnable(
-    checkpoint: Checkpoint, other: Checkpoint | None = None, stop: Stop = None, tokenizer: Any = None
-) -> Runnable:
+def open_runnable(checkpoint: Checkpoint, other: Checkpoint | None = None, stop: Stop = None) -> Runnable:
     """The checkpoint as a running model: under its own names, else in the code of `other` (rename-and-run).
 
-    `tokenizer` is used where the checkpoint has none of its own. Raises UserError("not_a_language_model")
-    where neither works, and Cancelled.
+    The tokenizer is its own, or that of `other` where it has none. Raises UserError("not_a_language_model")
+    where the model cannot be run, and Cancelled.
     """
     check(stop)
-    own = read_tokenizer(checkpoint) or tokenizer
-    if own is None or (checkpoint.parameters or 0) > MAX_PARAMETERS or not checkpoint.has_weights:
-        raise UserError("not_a_language_model", name=checkpoint.ref.name)
-    whole = len(checkpoint.shapes)
+    refusal = UserError("not_a_language_model", name=checkpoint.ref.name)
+    tokenizer = read_tokenizer(checkpoint) or (None if other is None else read_tokenizer(other))
+    if tokenizer is None or not checkpoint.has_weights or (checkpoint.parameters or 0) > MAX_PARAMETERS:
+        raise refusal
+    fit: Fit | None = Fit({name: name for name in checkpoint.shapes}, len(checkpoint.shapes), 0, None)
     model = _build(checkpoint, checkpoint, {name: name for name in checkpoint.shapes}, stop)
-    fit: Fit | None = Fit(dict.fromkeys(checkpoint.shapes, ""), whole, 0, None)
     in_other_code = False
     if model is None and other is not None:
         fit = fit_names(checkpoint, other, stop)
         model = None if fit is None else _build(other, checkpoint, fit.names, stop)
         in_other_code = model is not None
-    if model is None or fit is None or not _reads_forward_only(model):
-        raise UserError("not_a_language_model", name=checkpoint.ref.name)
-    table = model.get_input_embeddings()
-    if own.get_vocab_size(with_added_tokens=True) > table.weight.shape[0]:
-        raise UserError("not_a_language_model", name=checkpoint.ref.name)
+    if model is None or fit is None:
+        raise refusal
+    try:
+        prompts = [pieces_of(tokenizer, item.prompt) for item in items()]
+        sound = _reads_forward_only(model, max(map(len, prompts)) + MOST_PIECES, max(map(max, prompts)))
+    except Exception:  # a tokenizer without a piece for the unknown, a design that fails once it runs
+        raise refusal from None
+    if not sound:
+        raise refusal
     _listen(model, stop)
-    return Runnable(checkpoint.ref.name, model, own, fit, in_other_code)
+    return Runnable(checkpoint.ref.name, model, tokenizer, prompts, fit, in_other_code)
 
 
-def untrained(like: Checkpoint, code: Checkpoint, tokenizer: Any, seed: int) -> Runnable:
-    """A model of `code`'s design with fresh random weights, to stand beside `like`."""
+def untrained(like: Checkpoint, code: Checkpoint, runnable: Runnable, seed: int) -> Runnable:
+    """A model of `code`'s design with fresh random weights, to stand beside `like`, which runs as `runnable`."""
     import torch
 
     plan = _plan(code)
@@ -94,7 +103,8 @@ def untrained(like: Checkpoint, code: Checkpoint, tokenizer: Any, seed: int) -> 
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         model = model_class(config).float().eval()
-    return Runnable(f"{like.ref.name} (untrained)", model, tokenizer, Fit({}, 0, 0, None), False)
+    name = f"{like.ref.name} (untrained)"
+    return Runnable(name, model, runnable.tokenizer, runnable.prompts, Fit({}, 0, 0, None), False)
 
 
 def check(stop: Stop) -> None:
@@ -180,7 +190,7 @@ def _build(code: Checkpoint, weights: Checkpoint, names: Mapping[str, str], stop
         return None
     needed = sum(tensor.numel() for tensor in empty.parameters())
     # Tied tensors are counted once by a file and may be counted twice by the design.
-    if needed > 2 * (weights.parameters or 0) or any(b.numel() > MAX_BUFFER for b in empty.buffers()):
+    if needed > 2 * (weights.parameters or 0) or sum(b.numel() for b in empty.buffers()) > MAX_BUFFERS:
         return None
     tensors = {}
     for target, source in names.items():
@@ -228,17 +238,18 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
     return tokenizer
 
 
-def _reads_forward_only(model: Any) -> bool:
-    """True where a token changes no prediction before it, which tells a language model from an encoder."""
+def _reads_forward_only(model: Any, length: int, last_piece: int) -> bool:
+    """True where rows of this length can be read and a token changes no prediction before it, unlike an encoder's."""
     import torch
 
     size = model.get_input_embeddings().weight.shape[0]
-    row = [index * 7 % size for index in range(1, 9)]
+    row = [index * 7 % size for index in range(1, length + 1)]
     rows = torch.tensor([row, [*row[:-1], (row[-1] + 1) % size]])
     with torch.inference_mode():
         logits = model(input_ids=rows, use_cache=False).logits[:, :-1].float()
     spread = float(logits.std())
-    return math.isfinite(spread) and float((logits[0] - logits[1]).abs().max()) <= 1e-3 * max(spread, 1e-6)
+    changed = float((logits[0] - logits[1]).abs().max())
+    return last_piece < size and math.isfinite(spread) and changed <= 1e-3 * max(spread, 1e-6)
 
 
 def _listen(model: Any, stop: Stop) -> None:

@@ -65,7 +65,7 @@ def measure(comparison: Comparison) -> Finding:
     held = {key: np.array([row[key] for row in rows]) for key in ("a_holds_of_b", "b_holds_of_a")}
     shares = {key: float(np.average(values, weights=weights)) for key, values in held.items()}
     key = max(shares, key=lambda k: shares[k])
-    # Tensors that agree to the last bit would have no spread at all; each share is known to about 1 / sqrt(its numbers).
+    # Tensors that agree to the last bit would have no spread; each share is known to about 1 / sqrt(its numbers).
     spread = max(float(held[key].var(ddof=1)), float(np.mean(1.0 / weights)))
     t = (float(held[key].mean()) - SIBLINGS_SHARE) / math.sqrt(spread / len(rows))
     log10_pvalue = float(stats.t.logsf(t, len(rows) - 1)) / LN10

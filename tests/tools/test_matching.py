@@ -1,0 +1,83 @@
+"""Matching units: cosines, best partners, agreement of orders."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_rows_are_centred_and_of_length_one() -> None:
+    rows = centred_unit_rows(random(20, 8) + 5.0)
+    assert torch.allclose(rows.norm(dim=1), torch.ones(20), atol=1e-5)
+    # What all rows share is gone: a shift of every row changes nothing.
+    assert torch.allclose(rows, centred_unit_rows(random(20, 8) - 3.0), atol=1e-4)
+
+
+def test_constant_and_zero_rows_become_zero_not_nan() -> None:
+    for matrix in (torch.zeros(5, 4), torch.ones(5, 4), torch.ones(5, 4, dtype=torch.float16)):
+        assert torch.equal(centred_unit_rows(matrix), torch.zeros(5, 4))
+    assert np.isfinite(cosines(torch.zeros(5, 4), random(6, 4))).all()
+
+
+def test_cosines_are_cosines() -> None:
+    a, b = random(6, 10, seed=1), random(9, 10, seed=2)
+    found = cosines(a, b)
+    assert found.shape == (6, 9)
+    x, y = (a - a.mean(0))[2], (b - b.mean(0))[7]
+    assert found[2, 7] == pytest.approx(float(x @ y / (x.norm() * y.norm())), abs=1e-5)
+
+
+def test_best_partners_maximise_the_total() -> None:
+    table = random(6, 6, seed=4).numpy()
+    partners = best_partners(table)
+    best = max(sum(table[i, p[i]] for i in range(6)) for p in itertools.permutations(range(6)))
+    assert sorted(partners) == list(range(6))
+    assert table[np.arange(6), partners].sum() == pytest.approx(best)
+
+
+def test_rows_left_over_have_no_partner() -> None:
+    tall = best_partners(random(7, 4).numpy())
+    assert (tall == -1).sum() == 3 and sorted(tall[tall >= 0]) == [0, 1, 2, 3]
+    wide = best_partners(random(4, 7).numpy())
+    assert (wide >= 0).all() and len(set(wide)) == 4
+
+
+@given(st.permutations(list(range(24))), st.integers(0, 10))
+def test_a_shuffled_copy_is_put_in_order(order: list[int], seed: int) -> None:
+    vectors = random(24, 32, seed=seed)
+    moved = vectors[torch.tensor(order)]
+    partners = best_partners(cosines(vectors, moved))
+    assert torch.equal(moved[torch.from_numpy(partners)], vectors)
+
+
+def test_order_agreement() -> None:
+    assert order_agreement(np.arange(30)) == pytest.approx(1.0)
+    assert order_agreement(np.arange(30)[::-1]) == pytest.approx(-1.0)
+    partners = np.random.default_rng(0).permutation(200)
+    # The inverse of a permutation agrees with the identity as much as it does itself.
+    assert order_agreement(partners) == pytest.approx(order_agreement(np.argsort(partners)))
+    assert abs(order_agreement(partners)) < 0.25
+
+
+@given(st.integers(1, 5000), st.integers(1, 600))
+def test_spread_indices(count: int, limit: int) -> None:
+    chosen = spread_indices(count, limit)
+    assert len(chosen) == len(set(chosen)) <= min(count, max(limit, 1)) or count <= limit
+    assert chosen[0] == 0 and chosen[-1] < count and (np.diff(chosen) > 0).all()
+    if count <= limit:
+        assert list(chosen) == list(range(count))
+    else:
+        assert len(chosen) == limit
+        if limit > 1:
+            assert chosen[-1] == count - 1 and np.ptp(np.diff(chosen)) <= 1

@@ -1,0 +1,146 @@
+"""From a statistic to a p-value: against exact enumeration, against other libraries, and far out in the tail."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tools.significance import (
+    bonferroni,
+    chance_agreements,
+    coincidence,
+    fisher,
+    permutation_floor,
+    rank_agreement,
+)
+
+CORRELATIONS = st.floats(-1.0, 1.0)
+LOGS = st.lists(st.floats(-2000.0, 0.0), min_size=1, max_size=30)
+
+
+def test_the_floor_is_one_permutation_among_all() -> None:
+    assert permutation_floor(7) == pytest.approx(-math.log10(math.factorial(7)))
+    assert permutation_floor(512) == pytest.approx(-math.log10(math.factorial(512)))
+
+
+def test_rank_agreement_is_near_the_exact_share_of_permutations() -> None:
+    units = 8
+    reference = np.arange(units)
+    all_of_them = np.array(
+        [stats.spearmanr(p, reference).statistic for p in itertools.permutations(range(units))]
+    )
+    for observed in (0.2, 0.5, 0.7, 0.9):
+        exact = float((all_of_them >= observed - 1e-9).mean())
+        assert rank_agreement(observed, units) == pytest.approx(math.log10(exact), abs=0.15)
+
+
+def test_rank_agreement_is_student_t_where_the_library_can_follow() -> None:
+    for correlation, units in ((0.1, 64), (0.3, 200), (-0.4, 64), (0.6, 512)):
+        t = correlation * math.sqrt((units - 2) / (1 - correlation**2))
+        assert rank_agreement(correlation, units) == pytest.approx(math.log10(stats.t.sf(t, units - 2)))
+
+
+def test_rank_agreement_far_below_the_smallest_double() -> None:
+    mpmath = pytest.importorskip("mpmath", reason="high precision arithmetic is absent")
+    units, correlation = 512, 0.985
+    k = units - 2
+    with mpmath.workdps(60):
+        t2 = mpmath.mpf(correlation) ** 2 * k / (1 - mpmath.mpf(correlation) ** 2)
+        tail = mpmath.betainc(mpmath.mpf(k) / 2, mpmath.mpf(1) / 2, 0, k / (k + t2), regularized=True) / 2
+        exact = float(mpmath.log10(tail))
+    assert exact < -308
+    # Half a decade among four hundred is no difference for a reader.
+    assert rank_agreement(correlation, units) == pytest.approx(exact, abs=0.5)
+
+
+def test_rank_agreement_stops_at_one_permutation() -> None:
+    for units in (16, 64, 512):
+        assert rank_agreement(1.0, units) == pytest.approx(permutation_floor(units))
+        assert rank_agreement(1.0 - 1e-15, units) >= permutation_floor(units)
+        assert rank_agreement(-1.0, units) == 0.0
+
+
+def test_few_units_say_nothing() -> None:
+    assert [rank_agreement(1.0, units) for units in (0, 1, 2, 3)] == [0.0] * 4
+
+
+@given(CORRELATIONS, CORRELATIONS, st.integers(4, 600))
+def test_rank_agreement_falls_as_agreement_rises(one: float, other: float, units: int) -> None:
+    low, high = sorted((one, other))
+    rarer, commoner = rank_agreement(high, units), rank_agreement(low, units)
+    assert permutation_floor(units) - 1e-9 <= rarer <= commoner + 1e-6 <= 1e-6
+
+
+def test_agreements_of_random_permutations_are_poisson() -> None:
+    luck = np.random.default_rng(3)
+    counts = np.array([(luck.permutation(64) == np.arange(64)).sum() for _ in range(20_000)])
+    for agreements in (1, 2, 3, 4):
+        seen = float((counts >= agreements).mean())
+        assert chance_agreements(agreements, 1.0) == pytest.approx(math.log10(seen), abs=0.05)
+
+
+def test_chance_agreements_by_hand_and_in_the_tail() -> None:
+    assert chance_agreements(0, 1.0) == chance_agreements(-3, 2.0) == 0.0
+    assert chance_agreements(1, 1.0) == pytest.approx(math.log10(1 - math.exp(-1)))
+    assert chance_agreements(2, 0.5) == pytest.approx(math.log10(1 - 1.5 * math.exp(-0.5)))
+    # P(K >= k) is within a factor 1 + rate / k of its first term where k is far above the rate.
+    for agreements in (150, 400, 512):
+        first = (-1.0 - math.lgamma(agreements + 1)) / math.log(10)
+        assert chance_agreements(agreements, 1.0) == pytest.approx(first, abs=0.01)
+    logs = [chance_agreements(k, 1.7) for k in range(0, 500)]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(logs))
+    assert all(math.isfinite(log) for log in logs)
+
+
+def test_coincidence_counts_bits() -> None:
+    assert coincidence(100, 8.0) == pytest.approx(-100 * 8 * math.log10(2))
+    assert coincidence(0, 8.0) == 0.0
+
+
+def test_bonferroni_multiplies_by_the_number_looked_at() -> None:
+    assert bonferroni([-5.0, -1.0, -0.3]) == pytest.approx(-5 + math.log10(3))
+    assert bonferroni([-5.0], 100) == pytest.approx(-3.0)
+    assert bonferroni([-0.1, -0.2]) == 0.0
+    assert bonferroni([]) == 0.0
+
+
+def test_fisher_is_the_textbook_rule() -> None:
+    logs = [-0.2, -1.5, -3.0, -0.01]
+    together = stats.combine_pvalues([10**log for log in logs], method="fisher").pvalue
+    assert fisher(logs) == pytest.approx(math.log10(together))
+    assert fisher([]) == 0.0
+    assert fisher([-2.5]) == pytest.approx(-2.5)
+
+
+def test_fisher_keeps_its_slope_where_the_library_underflows() -> None:
+    near, far = fisher([-100.0] * 3), fisher([-2000.0] * 3)
+    assert -300 <= near <= -294
+    # The exact tail for 2k degrees is exp(-h) sum h^i / i!, i < k.
+    half = 6000 * math.log(10)
+    exact = (-half + math.log(1 + half + half * half / 2)) / math.log(10)
+    assert far == pytest.approx(exact, abs=1e-3)
+
+
+@given(LOGS)
+def test_combined_pvalues_are_pvalues(logs: list[float]) -> None:
+    assert fisher(logs) <= 0.0 and math.isfinite(fisher(logs))
+    assert min(logs) <= bonferroni(logs) <= 0.0
+    assert fisher([*logs, -50.0]) < fisher([*logs, 0.0]) + 1e-9
+
+
+def test_fisher_and_rank_agreement_are_uniform_on_random_permutations() -> None:
+    luck = np.random.default_rng(11)
+
+    def one_layer(units: int) -> float:
+        return rank_agreement(
+            float(stats.spearmanr(luck.permutation(units), np.arange(units)).statistic), units
+        )
+
+    together = [10 ** fisher([one_layer(96) for _ in range(4)]) for _ in range(300)]
+    assert stats.kstest(together, "uniform").pvalue > 0.01
