@@ -165,10 +165,10 @@ class _Speaker:
             return self.failed(failed)
         if kind == "compare" and self.results:
             return self.compared(failed)
-        for tool in ("behave", "stress", "describe"):
+        for tool, tell in (("behave", self.behave), ("stress", self.stress), ("describe", self.describe)):
             records = [done.artifact for done in measured if done.tool == tool and done.error is None]
             if records:
-                return getattr(self, tool)(records)
+                return tell(records)
         if kind in ("article", "lesson", "closed", "people") and not any(
             d.tool == "search_articles" for d in self.turn.done
         ):
@@ -253,7 +253,8 @@ class _Speaker:
 
     def reasons(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         """The reasons as a list, each with the finding it speaks of."""
-        ids, lines = self.by_probe(result), []
+        ids = self.by_probe(result)
+        lines: list[str] = []
         for place, reason in enumerate(summary["reasons"]):
             probe = _probe_of(reason, place, result, self.language)
             # A reason may quote names that the suspect chose; quoted as code they are no words of ours.

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 from agent.cues import PLACE, beginning, cue, ending, nothing_but, our_words, place
 from agent.language import Language, is_only_a_wish, language_of, language_wish
@@ -112,7 +112,7 @@ def read(message: str, memory: Memory | None = None, *, shelf: Shelf | None = No
     meant = (*ready.names, *intent.models, *((intent.base,) if intent.base else ()))
     return replace(
         intent,
-        language=cast(Language, settled),
+        language=settled,
         foreign=foreign,
         wish=wish,
         named=tuple(dict.fromkeys(meant)),
@@ -154,9 +154,10 @@ def _decide(message: _Message, memory: Memory, shelf: Shelf, wish: Language | No
 
 
 def _depth(message: _Message) -> Depth:
-    for depth in ("child", "engineer", "one_sentence"):
+    depths: tuple[Depth, ...] = ("child", "engineer", "one_sentence")
+    for depth in depths:
         if message.has(depth):
-            return cast(Depth, depth)
+            return depth
     return "ordinary"
 
 

@@ -36,13 +36,14 @@ _UNQUOTED = re.compile(
 _ROOTED = re.compile(r"^(?:[A-Za-z]:[\\/]|~?[\\/]|\.{1,2}[\\/]|\\\\)")
 _WEIGHTS_ENDING = re.compile(rf"\.{_WEIGHT_FILE}$", re.IGNORECASE)
 _SENTENCE_WORDS = re.compile(
-    r"\b(?:is|are|was|were|a|an|the|of|or|it|not|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I
+    r"\b(?:is|are|was|were|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I
 )
 
 _FAMILY = re.compile(
     r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
     re.IGNORECASE,
 )
+_ABBREVIATIONS = frozenset(("n/a", "w/o", "i/o", "a/b", "km/h", "m/s", "tokens/s", "open/closed", "old/new", "before/after"))
 _VERSION = re.compile(r"^v?\d[\d.\-]*[a-z%]?$", re.IGNORECASE)
 
 
@@ -138,7 +139,7 @@ def _plausible(name: str, shelf: Shelf) -> bool:
         return False
     if all(_FAMILY.match(part) for part in parts):
         return False
-    return name not in ("A/B", "a/B")
+    return name.lower() not in _ABBREVIATIONS
 
 
 def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:

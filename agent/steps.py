@@ -47,9 +47,10 @@ def stream(
     language = occasion.language
     begun: dict[str, float] = {}
     titles: dict[str, str] = {}
-    for mode, chunk in agent.stream(
+    events: Iterator[Any] = agent.stream(
         {"messages": [question]}, config, context=occasion, stream_mode=["updates", "custom"], durability="exit"
-    ):
+    )
+    for mode, chunk in events:
         if mode == "custom":
             if (step := _progress(chunk, language)) is not None:
                 yield step

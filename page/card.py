@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from page import numbers
-from page.markup import block, plain
+from page.markup import block, plain, powers
 from page.words import Language, knows, say, translated
 from tools.limits import translated as limit
 from tools.words import ANSWERS, PROBES, SCALE
@@ -200,7 +200,8 @@ def description(result: Mapping[str, Any], language: Language) -> str:
 def method(language: Language, badge: str) -> str:
     """How an answer is reached, what the seven answers mean, what none can tell, who words the replies."""
     answers = "".join(
-        f"<dt>{ANSWERS[answer]['word'][language]}</dt><dd>{say(language, f'meaning_{answer}')}</dd>" for answer in TONES
+        f"<dt>{ANSWERS[answer]['word'][language]}</dt><dd>{say(language, f'meaning_{answer}')}</dd>"
+        for answer in TONES
     )
     steps = "".join(f"<li>{say(language, key)}</li>" for key in ("method_1", "method_2", "method_3"))
     limits = "".join(f"<li>{say(language, key)}</li>" for key in ("method_limit_1", "method_limit_2"))
@@ -259,7 +260,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _paragraph(text: object) -> str:
-    return f"<p>{plain(text, 600)}</p>" if text else ""
+    return f"<p>{powers(plain(text, 600))}</p>" if text else ""
 
 
 def _limits(result: Mapping[str, Any], language: Language) -> str:
@@ -281,7 +282,7 @@ def _list(sentences: Sequence[object], ordered: bool = False) -> str:
     if not sentences:
         return ""
     tag = "ol" if ordered else "ul"
-    return f"<{tag}>" + "".join(f"<li>{plain(sentence, 600)}</li>" for sentence in sentences) + f"</{tag}>"
+    return f"<{tag}>" + "".join(f"<li>{powers(plain(sentence, 600))}</li>" for sentence in sentences) + f"</{tag}>"
 
 
 def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: Language) -> str:
@@ -296,7 +297,6 @@ def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: L
         say(
             language,
             "card_chance",
-            chance=numbers.chance(log10_pvalue),
             log10=numbers.log10(float(log10_pvalue)),
         )
         if isinstance(log10_pvalue, (int, float))
@@ -313,7 +313,7 @@ def _components(result: Mapping[str, Any], language: Language) -> str:
     if len(result["components"]) < 2:
         return ""
     rows = "".join(
-        f"<tr><td>{plain(part['name'], 60)}</td><td>{_answer(part['answer'], language)}</td>"
+        f"<tr><td>{plain(translated(part['name'], language), 60)}</td><td>{_answer(part['answer'], language)}</td>"
         f"<td>{numbers.share(part['share_of_parameters'])}</td></tr>"
         for part in result["components"]
     )
@@ -345,7 +345,9 @@ def _finding(name: str, finding: Mapping[str, Any], result: Mapping[str, Any], l
         role += f' <span class="leaned">● {say(language, "leaned_on")}</span>'
     head = f'<th scope="row">{question} <span class="quiet">{plain(name, 60)}</span></th>'
     if "abstained" in finding:
-        reason = f"<b>{say(language, 'abstained')}:</b> {plain(translated(finding['abstained'], language), 400)}"
+        reason = (
+            f"<b>{say(language, 'abstained')}:</b> {plain(translated(finding['abstained'], language), 400)}"
+        )
         return f'<tr class="abstained">{head}<td colspan="2">{reason}</td><td>{role}</td></tr>'
     unit = plain(translated(finding.get("unit") or "", language), 120)
     value = f"<b>{numbers.number(finding['statistic'])}</b> {unit}"

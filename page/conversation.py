@@ -119,7 +119,9 @@ class Reply:
         cited = [one for one in self.citations if one.get("probe") is None or f"[{one.get('id')}]" in text]
         if cited:
             rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in cited)
-            parts.append(f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>')
+            parts.append(
+                f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>'
+            )
         options = [{"value": option, "label": markup.printable(option, 120)} for option in self.options]
         content = markup.block("reply", parts)
         return [gr.ChatMessage(role="assistant", content=content, options=options)]  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
+from page.numbers import SUPERSCRIPTS
 from tools import errors
 
 # Characters that Markdown, LaTeX or a URL could give a meaning to. As numeric entities they are only letters.
@@ -42,6 +43,11 @@ def plain(text: object, limit: int = 400) -> str:
     return html.escape(printable(text, limit), quote=True).translate(INERT)
 
 
+def powers(markup: str) -> str:
+    """Powers of ten as they are written: 10^40 becomes 10⁴⁰."""
+    return re.sub(r"\b10\^(\d{1,9})\b", lambda found: "10" + found[1].translate(SUPERSCRIPTS), markup)
+
+
 def lines(text: str, limit: int = 4000) -> str:
     """Like `plain`, but keeps the line breaks of what a person typed."""
     return "<br>".join(plain(line, limit) for line in text[:limit].splitlines())
@@ -51,7 +57,8 @@ def one_line(markup: str) -> str:
     """HTML without line ends: a blank line inside would hand the rest of a block back to Markdown."""
     pieces = re.split(r"(<pre>.*?</pre>)", markup, flags=re.DOTALL)
     return "".join(
-        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ") for piece in pieces
+        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ")
+        for piece in pieces
     )
 
 
@@ -67,7 +74,9 @@ def reply(text: str) -> str:
 def beyond(text: str, known: Iterable[str]) -> str:
     """The paragraphs of a reply that say more than `known` sentences, which stand beside it already."""
     sentences = sorted({_bare(sentence) for sentence in known} - {""}, key=len, reverse=True)
-    return "\n\n".join(paragraph for paragraph in re.split(r"\n\s*\n", text) if not _all_known(paragraph, sentences))
+    return "\n\n".join(
+        paragraph for paragraph in re.split(r"\n\s*\n", text) if not _all_known(paragraph, sentences)
+    )
 
 
 def _all_known(paragraph: str, sentences: list[str]) -> bool:
@@ -109,7 +118,7 @@ def _settled(body: str) -> str:
                 f'<span class="mark">{piece}</span>' if number % 2 else piece.translate(INERT)
                 for number, piece in enumerate(marked)
             )
-    return "".join(parts)
+    return powers("".join(parts))
 
 
 def source(text: str) -> str:

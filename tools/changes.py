@@ -80,6 +80,9 @@ def _names_and_files(comparison: Comparison, findings: Mapping[str, Finding]) ->
     if isinstance(shape, Evidence):
         related = [row for row in shape.where["tensors"] if row["kind"] != "unrelated"]
         renamed = sum(row["a"] != row["b"] for row in related)
+        if renamed:
+            # Vectors are not paired one by one, but take part in a renaming.
+            renamed = max(renamed, len(comparison.a.shapes.keys() - comparison.b.shapes.keys()))
     else:
         same = findings.get("same_values")
         renamed = same.where["renamed"] if isinstance(same, Evidence) else 0
@@ -120,7 +123,7 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
     shares = shape.where["shares"]
     for kind, change, unit in (
         ("recast", "recast", "share of the numbers"),
-        ("quantised", "quantised", "share of the numbers"),
+        ("quantised", "quantised", "bits"),
         ("noise", "noise", "share of each tensor's standard deviation"),
         ("pruned", "pruned", "share of the values set to zero"),
         ("low_rank", "low_rank", "rank"),
@@ -131,6 +134,8 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         rows = [row for row in shape.where["tensors"] if row["kind"] == kind]
         amounts = [(row["amount"], row["n"]) for row in rows if row["amount"] is not None]
         amount = sum(value * n for value, n in amounts) / sum(n for _, n in amounts) if amounts else shares[kind]
+        if kind == "quantised" and amounts:
+            amount = float(sorted(value for value, _ in amounts)[len(amounts) // 2])
         if kind == "low_rank":
             amount = max(value for value, _ in amounts)
         found.append(_change(change, float(amount), unit, {"share_of_numbers": shares[kind], "tensors": len(rows)}))

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from tools.matching import spread_indices
+
 Kind = Literal["equal", "recast", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
 
 # Below this cosine two tensors are not taken for versions of one tensor.
@@ -27,6 +29,9 @@ NOISE_SPREAD = 1.6
 # A low-rank difference keeps this share of its energy in a quarter of the directions, and then falls off a cliff.
 LOW_RANK_ENERGY = 0.95
 LOW_RANK_CLIFF = 4.0
+# Rows looked at for a grid, and how near to a whole number of steps a gap must be.
+GRID_ROWS = 24
+GRID_TOLERANCE = 0.12
 LARGEST_SPECTRUM = 768
 PRUNED_SHARE = 0.02
 
@@ -80,9 +85,13 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
             return found("pruned", share, "a" if side == "a" else "b")
     matrix = left.reshape(left.shape[0], -1)
-    grid = _coarser_grid(x, y)
     if _block_kurtosis(matrix) < FLAT_KURTOSIS:
-        return found("quantised", None, grid)
+        # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
+        grids = rounding_grid(x), rounding_grid(y)
+        if (grids[0] is None) != (grids[1] is None):
+            grid = grids[0] or grids[1]
+            assert grid is not None
+            return found("quantised", float(grid.bits), "a" if grids[0] is not None else "b")
     rank = _low_rank(matrix)
     if rank is not None:
         return found("low_rank", float(rank))
@@ -114,16 +123,76 @@ def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:
     return float((left * side).sum()) / max(float(left.norm() * side.norm()), 1e-300) * math.sqrt(count)
 
 
-def _coarser_grid(x: torch.Tensor, y: torch.Tensor) -> Literal["a", "b"] | None:
-    """The side whose blocks take clearly fewer distinct values."""
-    levels = []
-    for side in (x, y):
-        flat = side.reshape(-1)
-        blocks = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)[:512]
-        levels.append(float(np.mean([distinct_values(block) for block in blocks])) if len(blocks) else BLOCK)
-    if levels[0] < 0.8 * levels[1]:
-        return "a"
-    return "b" if levels[1] < 0.8 * levels[0] else None
+@dataclass(frozen=True)
+class Grid:
+    """A rounding grid: bits of a value, and how many values share one step (None where a whole row does)."""
+
+    bits: int
+    group: int | None
+
+
+def rounding_grid(values: torch.Tensor) -> Grid | None:
+    """The grid on which a tensor's values lie, (rows, columns); None where they lie on none.
+
+    In blocks of one step, neighbouring values differ by small whole multiples of it. Values that no grid made have a
+    smallest gap that divides nothing.
+    """
+    matrix = values.reshape(values.shape[0], -1).double().numpy()
+    rows = matrix[spread_indices(len(matrix), GRID_ROWS)]
+    if rows.shape[1] < BLOCK:
+        rows = rows.reshape(1, -1)
+    steps, levels, row_levels, even = [], [], [], []
+    for row in rows:
+        found = [_step(block) for block in row[: len(row) // BLOCK * BLOCK].reshape(-1, BLOCK)]
+        known = [step for step in found if step is not None]
+        if len(known) < 0.75 * len(found) or not known:
+            return _blurred_grid(rows)
+        blocks = row[: len(row) // BLOCK * BLOCK].reshape(-1, BLOCK)
+        levels += [np.ptp(block) / step + 1 for block, step in zip(blocks, found, strict=True) if step is not None]
+        # A step is only known up to a whole factor, so the smallest of a row stands for a row-wide one.
+        smallest = min(known)
+        row_levels.append(np.ptp(row) / smallest + 1)
+        even.append(all(abs(step / smallest - round(step / smallest)) < GRID_TOLERANCE for step in known))
+        steps += known
+    by_row = all(even)
+    most = np.median(row_levels) if by_row else np.quantile(levels, 0.9)
+    return Grid(max(1, math.ceil(math.log2(max(2.0, float(most) * 0.98)))), None if by_row else BLOCK)
+
+
+def _blurred_grid(rows: np.ndarray) -> Grid | None:
+    """The usual grids by hypothesis: steps from the largest value or the range, for number formats that blur the gaps."""
+    for bits in range(2, 9):
+        for group in (None, 128, 64, BLOCK):
+            if group is not None and rows.shape[1] % group:
+                continue
+            blocks = rows if group is None else rows.reshape(-1, group)
+            largest = np.abs(blocks).max(axis=1, keepdims=True)
+            lowest, width = blocks.min(axis=1, keepdims=True), np.ptp(blocks, axis=1, keepdims=True)
+            for counted in (
+                blocks / np.maximum(largest, 1e-300) * (2 ** (bits - 1) - 1),
+                blocks / np.maximum(largest, 1e-300) * 2 ** (bits - 1),
+                (blocks - lowest) / np.maximum(width, 1e-300) * (2**bits - 1),
+            ):
+                # A quarter of a step is what values on no grid are off on average.
+                if float(np.mean(np.abs(counted - counted.round()))) < 0.1:
+                    return Grid(bits, group)
+    return None
+
+
+def _step(block: np.ndarray) -> float | None:
+    """The step of which all gaps between a block's sorted values are whole multiples; None where there is none."""
+    distinct = np.unique(block)
+    gaps = np.diff(distinct)
+    # Number formats blur a grid: gaps below a thousandth of the range are copies of one value.
+    gaps = gaps[gaps > 1e-3 * max(np.ptp(block), 1e-300)]
+    if len(gaps) < 4:
+        return None
+    for part in (1, 2, 3):
+        step = float(gaps.min()) / part
+        multiples = gaps / step
+        if multiples.max() <= 300 and float(np.mean(np.abs(multiples - multiples.round()) < GRID_TOLERANCE)) > 0.9:
+            return step
+    return None
 
 
 def _block_kurtosis(matrix: torch.Tensor) -> float:

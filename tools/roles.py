@@ -31,6 +31,8 @@ FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
 TABLE_RESIDUAL = 1e-4
 CONTENT_SAMPLE = 65_536
+# Below this share of the largest values a tensor has no effect (feed-forward layers that were never trained).
+SILENT = 1e-5
 # Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
 SAME_LAYER_Z = 5.0
 
@@ -122,8 +124,22 @@ class Layout:
 
     @cached_property
     def parameters(self) -> int:
-        """Numbers in all learned tensors."""
-        return sum(self.size(name) for name in self.learned)
+        """Numbers in all learned tensors that act."""
+        return sum(self.acting(name) for name in self.learned)
+
+    def acting(self, name: str) -> int:
+        """The tensor's numbers, or none where they are so small beside the others that rounding removes them."""
+        loudest = max(self._loudness.values(), default=0.0)
+        return self.size(name) if self._loudness.get(name, loudest) >= SILENT * loudest else 0
+
+    @cached_property
+    def _loudness(self) -> dict[str, float]:
+        """Root mean square of each candidate's values, vectors left out."""
+        return {
+            name: float(self._sample(name).square().mean().sqrt())
+            for name in self.candidates
+            if len(self.checkpoint.shapes[name]) > 1
+        }
 
     def size(self, name: str) -> int:
         count = 1

@@ -168,7 +168,7 @@ CHANGES: dict[str, Words] = {
         "en": "Gaussian noise of {amount} of each tensor's spread added",
         "zh": "加了幅度为各张量波动 {amount} 的高斯噪声",
     },
-    "quantised": {"en": "quantised ({amount} of the numbers)", "zh": "做过量化（占全部数字的 {amount}）"},
+    "quantised": {"en": "quantised to about {amount} bits", "zh": "量化到约 {amount} 比特"},
     "units_permuted": {
         "en": "hidden units re-ordered in {amount} tensors",
         "zh": "{amount} 个张量里的隐藏单元被重新排序",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from doubles import SHELF, result
-from phrasings import CHINESE, ENGLISH, Row, X, Y, Z
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agent.intent import KINDS, Intent, read
+from agent.intent import FOLLOW_UPS, KINDS, LONGEST_MESSAGE, Intent, read
 from agent.memory import Memory
+from agent.naming import find_names, visible
+from agent.shelf import Shelf
 from agent.turns import Done, remember
+
+X, Y, Z = "exhibits/llama3v/suspect", "exhibits/llama3v/original", "exhibits/llama3v/stranger"
 
 
 def _after(a: str, b: str, answer: str) -> Memory:
@@ -18,6 +25,8 @@ def _after(a: str, b: str, answer: str) -> Memory:
     return remember(Memory(), intent, [Done("1", "compare", {"a": a, "b": b}, result(a, b, answer=answer))])
 
 
+# "result": suspect and original were compared and found to be a disguised copy, and a behaviour test was offered;
+# "apart": stranger and original were found independent; "asked": the suspect was named and the other model asked for.
 CONTEXTS: Mapping[str, Memory] = {
     "new": Memory(),
     "result": _after(X, Y, "disguised_copy"),
@@ -25,17 +34,173 @@ CONTEXTS: Mapping[str, Memory] = {
     "asked": remember(Memory(), Intent("ask_other", models=(X,), named=(X,), choices=(Z, Y), exhibit="llama3v"), []),
 }
 
-
-def _understood(row: Row) -> bool:
-    context, message, kind, models, base = row
-    intent = read(message, CONTEXTS[context], shelf=SHELF)
-    return intent.kind == kind and (models is None or (intent.models == models and intent.base == base))
+with open(Path(__file__).parent / "phrasings.csv", encoding="utf-8", newline="") as _file:
+    PHRASINGS = list(csv.DictReader(_file))
 
 
-@pytest.mark.parametrize("rows", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_phrasings_are_understood(rows: list[Row]) -> None:
-    missed = [(row, read(row[1], CONTEXTS[row[0]], shelf=SHELF)) for row in rows if not _understood(row)]
-    told = "\n".join(
-        f"{row[0]}: {row[1]!r} wants {row[2:]} got {got.kind} {got.models} {got.base}" for row, got in missed
+def _ask(row: Mapping[str, str]) -> Intent:
+    return read(row["message"], CONTEXTS[row["context"]], shelf=SHELF)
+
+
+def _understood(row: Mapping[str, str]) -> bool:
+    intent = _ask(row)
+    models = tuple(row["models"].split(";")) if row["models"] else None
+    return intent.kind == row["kind"] and (
+        models is None or (intent.models, intent.base or "") == (models, row["base"])
     )
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_phrasings_are_understood(language: str) -> None:
+    rows = [row for row in PHRASINGS if row["language"] == language]
+    missed = [row for row in rows if not _understood(row)]
+    told = "\n".join(f"{row} -> {_ask(row).kind} {_ask(row).models} {_ask(row).base}" for row in missed)
+    assert len(rows) >= 200
     assert 1 - len(missed) / len(rows) >= 0.97, told
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_replies_follow_the_language_of_the_question(language: str) -> None:
+    shown = [
+        r
+        for r in PHRASINGS
+        if r["language"] == language and r["kind"] not in ("language", "empty", "unreadable", "code")
+    ]
+    told = [row["message"] for row in shown if _ask(row).language != language]
+    # A message that is nothing but names or "ok" shows no language.
+    assert len(told) <= 0.03 * len(shown), told
+
+
+def test_only_named_or_remembered_models_are_ever_meant() -> None:
+    for row in PHRASINGS:
+        memory, intent = CONTEXTS[row["context"]], _ask(row)
+        shipped = {path for models in SHELF.exhibits.values() for path in models.values()}
+        known = {*memory.models, *memory.choices, *shipped}
+        meant = [*intent.models, *([intent.base] if intent.base else [])]
+        assert all(name in known or name in row["message"] or "huggingface" in row["message"] for name in meant), row
+
+
+def test_famous_names_are_never_taken_for_files() -> None:
+    for message in (
+        "Is Llama3-V a copy of MiniCPM?",
+        "Is Qwen-7B based on Llama-2?",
+        "盘古是不是抄了千问？",
+        "Compare GPT-4 and Claude 3",
+    ):
+        assert read(message, shelf=SHELF).models == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        (f"{X}是不是抄了{Y}？", [X, Y]),
+        (f"（{X}）与「{Y}」", [X, Y]),
+        (f"**{X}** vs `{Y}`.", [X, Y]),
+        (f"{X}=={Y}?", [X, Y]),
+        (f"Is {X}/ the same as {Y}/?", [X, Y]),
+        ("C:\\models\\one 和 D:/models/two", ["C:\\models\\one", "D:/models/two"]),
+        ("\\\\server\\share\\one vs ~/two", ["\\\\server\\share\\one", "~/two"]),
+        ('"my models/the one" and \'other one/x\'', ["my models/the one", "other one/x"]),
+        ("see https://huggingface.co/openbmb/MiniCPM-V/tree/main, or hf.co/meta-llama/Llama-3.", ["openbmb/MiniCPM-V", "meta-llama/Llama-3"]),
+        ("[this](https://huggingface.co/a1/b1)", ["a1/b1"]),
+        ("one.safetensors or two.bin", ["one.safetensors", "two.bin"]),
+        ("and/or, yes/no, 24/7, 2024/06/03, A/B, GPT-4/Claude, input/output, 他/她, he/she, /help", []),
+        ("tokens/s, km/h, en/zh, v1/v2, n/a", []),
+        ("exhibits/llama3v/sus\u200bpect and exhibits/llama3v/\u202eoriginal\u202c", [X, Y]),
+        ("Isn't it models/a's twin?", ["models/a"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_names_in_a_text(message: str, names: list[str]) -> None:
+    assert [named.name for named in find_names(visible(message))] == names
+
+
+def test_folders_with_chinese_or_plain_names_count_where_they_exist() -> None:
+    here = Shelf({}, lambda name: name in ("./模型甲", "./模型乙", "model_a"))
+    assert read("./模型甲和./模型乙是同一个模型吗？", shelf=here).models == ("./模型甲", "./模型乙")
+    assert read("describe model_a", shelf=here).models == ("model_a",)
+    assert read("describe model_b", shelf=here).models == ()
+
+
+def test_a_word_that_two_exhibits_use_is_asked_about() -> None:
+    two = Shelf({"one": {"suspect": "exhibits/one/suspect"}, "two": {"suspect": "exhibits/two/suspect"}})
+    intent = read("Is the suspect a copy?", shelf=two)
+    assert (intent.kind, intent.choices) == ("unclear", ("exhibits/one/suspect", "exhibits/two/suspect"))
+    assert read("Describe the suspect of the two example", shelf=two).models == ("exhibits/two/suspect",)
+
+
+def test_too_many_candidates_are_cut() -> None:
+    assert len(read("Compare ./a with ./b, ./c, ./d, ./e, ./f and ./g").models) == 5
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("", "empty"),
+        (" \n\t ", "empty"),
+        ("\u200b\u200e", "empty"),
+        ("🤷", "unreadable"),
+        ("x" * (LONGEST_MESSAGE + 1), "too_long"),
+        ("y" * 100_000, "too_long"),
+        ("```python\nprint(1)\n```", "code"),
+        ("?", "help"),
+    ],
+)
+def test_bad_input(message: str, kind: str) -> None:
+    assert read(message).kind == kind
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"Est-ce que {X} est une copie de {Y} ?",
+        f"Ist {X} eine Kopie von {Y}?",
+        f"{X}は{Y}のコピーですか",
+        f"{X} это копия {Y}?",
+    ],
+)
+def test_other_languages_are_answered_in_ours(message: str) -> None:
+    intent = read(message, shelf=SHELF)
+    assert (intent.kind, intent.models, intent.foreign, intent.language) == ("compare", (X, Y), True, "en")
+
+
+@pytest.mark.parametrize(
+    ("message", "hint", "language"),
+    [
+        ("套壳 means what?", None, "en"),
+        ("Llama3-V 事件是怎么回事", None, "zh"),
+        (f"{X} {Y}", "zh", "zh"),
+        (f"{X} {Y}", None, "en"),
+        ("What does 套壳 mean in English?", "zh", "en"),
+        (f"{X}是不是抄了{Y}？请用英文回答", None, "en"),
+        (f"Is {X} a copy of {Y}? Please answer in Chinese.", None, "zh"),
+        ("The Chinese model card says so, is that evidence?", None, "en"),
+    ],
+)
+def test_language_of_the_reply(message: str, hint: str | None, language: str) -> None:
+    assert read(message, hint=hint).language == language
+
+
+def test_a_lasting_wish_for_a_language_is_kept() -> None:
+    wished = remember(Memory(), read("Please answer in Chinese from now on"), [])
+    assert read("Why is that?", wished).language == "zh"
+    once = remember(Memory(), read("用英文再说一遍"), [])
+    assert read("为什么？", once).language == "zh"
+
+
+def test_pressure_is_noticed_beside_a_question() -> None:
+    intent = read(f"Just say that {X} was stolen from {Y}!", shelf=SHELF)
+    assert (intent.kind, intent.pressed) == ("compare", True)
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_every_message_is_read(message: str) -> None:
+    for memory in CONTEXTS.values():
+        intent = read(message, memory, shelf=SHELF)
+        assert intent.kind in KINDS
+        assert intent.language in ("en", "zh")
+
+
+def test_follow_ups_are_kinds() -> None:
+    assert set(FOLLOW_UPS) <= set(KINDS)

@@ -21,6 +21,7 @@ import pytest
 
 from page.exhibits import read_exhibits, starters
 from page.words import LANGUAGES, Language, say
+from tools.words import ANSWERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCREENSHOTS = ROOT / "tests" / "output"
@@ -123,13 +124,17 @@ def look(browser: Any, address: str) -> Iterator[Callable[..., Sight]]:
         sight = Sight(context.new_page())
         sight.page.on(
             "request",
-            lambda one: None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url),
+            lambda one: (
+                None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url)
+            ),
         )
         sight.page.on("console", lambda one: sight.errors.append(one.text) if one.type == "error" else None)
         sight.page.on("pageerror", lambda error: sight.errors.append(str(error)))
         sights.append(sight)
         sight.page.goto(f"{address}/{query}")
-        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(timeout=PATIENCE_MS)
+        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(
+            timeout=PATIENCE_MS
+        )
         return sight
 
     yield open_tab
@@ -178,12 +183,12 @@ def test_the_first_example_is_answered(look: Callable[..., Sight], language: Lan
     steps = page.locator("#chat .thought-group").first.inner_text()
     assert "exhibits/llama3v/suspect" in steps and re.search(r"\(\d+\.\d+s\)", steps)
     card = page.locator("#chat .card").first.inner_text()
-    assert say(language, "answer_disguised_copy").lower() in card.lower()
+    assert ANSWERS["disguised_copy"]["word"][language] in card
     assert say(language, "card_reasons") in card and say(language, "card_limits") in card
     assert "log10 p = \u2212" in card and re.search(r"\d(?:\.\d)? MB", card)
     assert page.locator("#chat .card .card-icon").first.inner_text().strip()
 
-    assert page.locator("#chat .js-plotly-plot .bars path").count() >= 4
+    page.locator("#chat .js-plotly-plot .barlayer .point").nth(3).wait_for(timeout=PATIENCE_MS)
     twin = page.locator("#chat .twin").first.inner_text()
     assert re.search(r"[01]\.\d{3}", twin)
     rows = page.locator("#findings tbody tr")
@@ -211,7 +216,7 @@ def test_on_a_phone_in_the_dark(look: Callable[..., Sight], language: Language) 
 def test_stop_within_a_second(look: Callable[..., Sight]) -> None:
     sight = look("en")
     model = "exhibits/llama3v/original"
-    type_question(sight, f"Which disguises would you see through with {model}?")
+    type_question(sight, f"Stress test {model}")
     sight.page.locator("#chat .thought-group", has_text=model).first.wait_for(timeout=PATIENCE_MS)
     sight.page.locator("#stop:not([disabled])").wait_for(timeout=PATIENCE_MS)
     began = time.monotonic()

@@ -53,7 +53,9 @@ def test_printable_shortens_in_the_middle() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_reply_holds_only_tags_of_ours(text: str) -> None:
-    shown = markup.reply(f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |")
+    shown = markup.reply(
+        f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |"
+    )
     allowed = {
         "p",
         "strong",
@@ -87,7 +89,9 @@ def test_a_title_is_one_line_of_text_and_code(text: str) -> None:
 
 
 def test_a_reply_keeps_what_markdown_is_for() -> None:
-    shown = markup.reply("**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```")
+    shown = markup.reply(
+        "**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```"
+    )
     assert "<strong>Yes</strong>" in shown and "<code>order</code>" in shown and "<ol>" in shown
     assert '<span class="mark">E1</span>' in shown
     assert "make test&#10;make run" in shown
@@ -101,12 +105,20 @@ def test_bold_works_beside_chinese_signs() -> None:
 
 
 def test_what_the_card_says_is_not_said_again() -> None:
-    known = ["Same weights", "`a` and b are one.", "This is strong evidence.", "Units agree 1.00.", "Noise of 5%."]
+    known = [
+        "≈",
+        "Same weights",
+        "`a` and b are one.",
+        "This is strong evidence.",
+        "Units agree.",
+        "Noise of 5%.",
+    ]
+    more = "**Read more:** [K1] On noise\n\nUnits agree. But look."
     text = (
         "≈ **Same weights.** `a` and `b` are one. [E1][E2]\n\n**How sure:** This is strong evidence.\n\n"
-        "**Why:**\n1. Units agree 1.00. [E1]\n2. Noise of 5%. [E2]\n\n**Read more:** [K1] On noise\n\nUnits agree 1.00. But look."
+        f"**Why:**\n1. Units agree. [E1]\n2. Noise of 5%. [E2]\n\n{more}"
     )
-    assert markup.beyond(text, [*known, "≈"]) == "**Read more:** [K1] On noise\n\nUnits agree 1.00. But look."
+    assert markup.beyond(text, known) == more
     assert markup.beyond("**说明：**单元一致。[E1]", ["单元一致。"]) == ""
     assert markup.beyond("Hello.", [""]) == "Hello."
 

@@ -223,7 +223,10 @@ def test_a_failed_tool_is_told_from_a_finished_one() -> None:
     conversation = Conversation()
     conversation.ask("x and y?")
     conversation.take(Step("started", "Comparing x with y"))
-    assert conversation.take(Step("finished", "Comparing x with y", artifact={"error": {"kind": "not_found"}})) is None
+    assert (
+        conversation.take(Step("finished", "Comparing x with y", artifact={"error": {"kind": "not_found"}}))
+        is None
+    )
     conversation.take(Step("reply", text="There is no folder x.", artifact={}))
     work, reply = conversation.entries[1:]
     assert isinstance(work, Work) and work.status == "failed"

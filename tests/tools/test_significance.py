@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tools.roles import FEWEST_UNITS
 from tools.significance import (
     bonferroni,
     chance_agreements,
@@ -19,6 +20,7 @@ from tools.significance import (
     permutation_floor,
     rank_agreement,
 )
+from tools.verdict import LINK_LOG10_PVALUE
 
 CORRELATIONS = st.floats(-1.0, 1.0)
 LOGS = st.lists(st.floats(-2000.0, 0.0), min_size=1, max_size=30)
@@ -29,15 +31,39 @@ def test_the_floor_is_one_permutation_among_all() -> None:
     assert permutation_floor(512) == pytest.approx(-math.log10(math.factorial(512)))
 
 
-def test_rank_agreement_is_near_the_exact_share_of_permutations() -> None:
-    units = 8
-    reference = np.arange(units)
-    all_of_them = np.array(
-        [stats.spearmanr(p, reference).statistic for p in itertools.permutations(range(units))]
-    )
-    for observed in (0.2, 0.5, 0.7, 0.9):
-        exact = float((all_of_them >= observed - 1e-9).mean())
-        assert rank_agreement(observed, units) == pytest.approx(math.log10(exact), abs=0.15)
+def exact_log10(units: int, most: int) -> dict[float, float]:
+    """Correlation -> log10 share of all permutations that reach it, for squared distances up to `most`.
+
+    Counts permutations place by place over the sets of numbers already used.
+    """
+    table = {0: np.eye(1, most + 1, dtype=np.int64)[0]}
+    for place in range(units):
+        longer: dict[int, np.ndarray] = {}
+        for used, counts in table.items():
+            for number in range(units):
+                distance = (place - number) ** 2
+                if used >> number & 1 or distance > most:
+                    continue
+                row = longer.setdefault(used | 1 << number, np.zeros(most + 1, dtype=np.int64))
+                row[distance:] += counts[: most + 1 - distance]
+        table = {used: counts for used, counts in longer.items() if counts.any()}
+    reached = np.cumsum(table[(1 << units) - 1])
+    size = (units**3 - units) / 6
+    return {1 - d / size: math.log10(reached[d] / math.factorial(units)) for d in range(0, most + 1, 2)}
+
+
+def test_the_exact_count_is_right_where_all_can_be_listed() -> None:
+    everyone = [
+        float(stats.spearmanr(p, range(6)).statistic) for p in itertools.permutations(range(6))
+    ]
+    for correlation, exact in exact_log10(6, 30).items():
+        assert 10**exact == pytest.approx(np.mean([r >= correlation - 1e-9 for r in everyone]))
+
+
+def test_sixteen_units_are_not_called_rarer_than_they_are() -> None:
+    for correlation, exact in exact_log10(FEWEST_UNITS, 90).items():
+        if exact >= LINK_LOG10_PVALUE:
+            assert rank_agreement(correlation, FEWEST_UNITS) >= exact - math.log10(2), correlation
 
 
 def test_rank_agreement_is_student_t_where_the_library_can_follow() -> None:
@@ -55,8 +81,8 @@ def test_rank_agreement_far_below_the_smallest_double() -> None:
         tail = mpmath.betainc(mpmath.mpf(k) / 2, mpmath.mpf(1) / 2, 0, k / (k + t2), regularized=True) / 2
         exact = float(mpmath.log10(tail))
     assert exact < -308
-    # Half a decade among four hundred is no difference for a reader.
-    assert rank_agreement(correlation, units) == pytest.approx(exact, abs=0.5)
+    # Never rarer than it is; a few decades among four hundred make no difference to a reader.
+    assert exact - 0.05 <= rank_agreement(correlation, units) <= 0.97 * exact
 
 
 def test_rank_agreement_stops_at_one_permutation() -> None:

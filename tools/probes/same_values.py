@@ -154,8 +154,8 @@ def _fits_one_scale(whole: torch.Tensor, real: torch.Tensor) -> bool:
 
 
 def _share(comparison: Comparison, side: Side, names: dict[str, str], counted: set[str]) -> float:
-    size = comparison.layout(side).size
-    return sum(size(name) for name in names) / max(sum(size(name) for name in counted), 1)
+    acting = comparison.layout(side).acting
+    return sum(acting(name) for name in names) / max(sum(acting(name) for name in counted), 1)
 
 
 def _coincidence(comparison: Comparison, name: str, partner: str) -> float:

@@ -1,0 +1,68 @@
+"""Sentences and cues are data: twins, blanks, no accusing words, and every chip is understood."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+from doubles import SHELF
+from test_intent import CONTEXTS, X, Y
+
+from agent.cues import _read, cue, our_words
+from agent.evidence import CLOSENESS, STRENGTHS
+from agent.fairness import heated_words
+from agent.intent import read
+from agent.phrases import knows, say, sentences
+
+CHIPS = {
+    "chip_sure": "sure", "chip_why": "why", "chip_limits": "limits", "chip_simple": "result", "chip_engineer": "result",
+    "chip_report": "report", "chip_behave": "behave", "chip_change_mind": "change_mind", "chip_what_if": "what_if",
+    "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
+    "chip_examples": "examples", "chip_wrapping": "article", "chip_case": "article",
+}  # fmt: skip
+
+
+def _blanks(text: str) -> list[str]:
+    return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+
+
+@pytest.mark.parametrize("key", sorted(sentences()))
+def test_twins(key: str) -> None:
+    twins = sentences()[key]
+    assert set(twins) == {"en", "zh"}
+    assert set(_blanks(twins["en"])) == set(_blanks(twins["zh"]))
+    assert not heated_words(twins["en"] + twins["zh"])
+    assert not re.search(r"[\u3400-\u9fff]", twins["en"])
+    # A Chinese twin may hold nothing but its blanks, signs and our own names of things.
+    assert re.search(r"[\u3400-\u9fff]", twins["zh"]) or not re.search(
+        r"[a-z]{4}", re.sub(r"\{\w+\}|`.*?`|log10", "", twins["en"])
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_chip_is_understood(language: str) -> None:
+    chips = {key for key in sentences() if key.startswith("chip_")}
+    assert chips == set(CHIPS)
+    for key, kind in CHIPS.items():
+        facts = {
+            name: value for name, value in (("a", X), ("b", Y), ("name", X)) if name in _blanks(sentences()[key]["en"])
+        }
+        assert read(say(language, key, **facts), CONTEXTS["result"], shelf=SHELF).kind == kind, key
+
+
+def test_every_answer_and_strength_has_its_words() -> None:
+    assert all(knows(f"word_{answer}") and knows(f"child_{answer}") for answer in CLOSENESS)
+    assert all(knows(f"strength_{strength}") for strength in STRENGTHS)
+    assert all(knows(f"word_{key}") for key, _ in our_words())
+
+
+def test_every_cue_compiles_and_both_languages_have_some() -> None:
+    flat = {name: lists for name, lists in _read().items() if "en" in lists or "zh" in lists}
+    assert len(flat) > 60
+    for name, lists in flat.items():
+        assert cue(name)
+        for pattern in (p for patterns in lists.values() for p in patterns):
+            re.compile(pattern)
+    alone = [name for name, lists in flat.items() if not lists.get("zh")]
+    assert set(alone) <= {"how_are_you", "behaves_as", "language_as_kind", "source_first", "closed_story"}, alone
