@@ -43,7 +43,7 @@ _FAMILY = re.compile(
     r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
     re.IGNORECASE,
 )
-_ABBREVIATIONS = frozenset(("n/a", "w/o", "i/o", "a/b", "km/h", "m/s", "tokens/s", "open/closed", "old/new", "before/after"))
+_ABBREVIATIONS = frozenset(("n/a", "w/o", "i/o", "km/h", "m/s", "tokens/s", "open/closed", "old/new", "before/after"))
 _VERSION = re.compile(r"^v?\d[\d.\-]*[a-z%]?$", re.IGNORECASE)
 
 
@@ -139,7 +139,7 @@ def _plausible(name: str, shelf: Shelf) -> bool:
         return False
     if all(_FAMILY.match(part) for part in parts):
         return False
-    return name.lower() not in _ABBREVIATIONS
+    return name != "A/B" and name.lower() not in _ABBREVIATIONS
 
 
 def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:

@@ -282,7 +282,11 @@ def _list(sentences: Sequence[object], ordered: bool = False) -> str:
     if not sentences:
         return ""
     tag = "ol" if ordered else "ul"
-    return f"<{tag}>" + "".join(f"<li>{powers(plain(sentence, 600))}</li>" for sentence in sentences) + f"</{tag}>"
+    return (
+        f"<{tag}>"
+        + "".join(f"<li>{powers(plain(sentence, 600))}</li>" for sentence in sentences)
+        + f"</{tag}>"
+    )
 
 
 def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: Language) -> str:
@@ -294,11 +298,7 @@ def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: L
     step = STRENGTHS.index(words) + 1
     dots = "●" * step + "○" * (5 - step)
     shown = (
-        say(
-            language,
-            "card_chance",
-            log10=numbers.log10(float(log10_pvalue)),
-        )
+        f"log10 p = {numbers.log10(float(log10_pvalue))}"
         if isinstance(log10_pvalue, (int, float))
         else say(language, "card_chance_none")
     )
@@ -353,7 +353,8 @@ def _finding(name: str, finding: Mapping[str, Any], result: Mapping[str, Any], l
     value = f"<b>{numbers.number(finding['statistic'])}</b> {unit}"
     log10_pvalue = finding.get("log10_pvalue")
     chance = (
-        f'{numbers.chance(log10_pvalue)} <span class="quiet">log10 p {numbers.log10(float(log10_pvalue))}</span>'
+        f"{numbers.chance(log10_pvalue)} "
+        f'<span class="quiet">log10 p {numbers.log10(float(log10_pvalue))}</span>'
         if isinstance(log10_pvalue, (int, float))
         else say(language, "chance_unknown")
     )

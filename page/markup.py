@@ -127,7 +127,8 @@ def source(text: str) -> str:
     if not WEB_ADDRESS.fullmatch(url) or len(url) > 400:
         return plain(text)
     shown = plain(words.rstrip(" ,")) or plain(url.split("/")[2], 80)
-    return f'<a href="{html.escape(url, quote=True)}" target="_blank" rel="noopener noreferrer nofollow">{shown}</a>'
+    safe = html.escape(url, quote=True)
+    return f'<a href="{safe}" target="_blank" rel="noopener noreferrer nofollow">{shown}</a>'
 
 
 def block(name: str, parts: Iterable[str]) -> str:

@@ -50,7 +50,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "abstained": "no finding",
         "leaned_on": "basis",
         "chance_unknown": "not counted",
-        "chance_about": "● basis: the answer rests on this check. Chance: how often two models trained apart would agree this well. "
+        "chance_about": "● basis: the answer rests on this check. Chance: how often two models trained "
+        "apart would agree this well. "
         "Context never decides: unrelated models often share it.",
         "raw": "The result as JSON",
         "download_markdown": "Report (Markdown)",
@@ -61,7 +62,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "card_base": "Base named: {base}",
         "card_strength": "Strength of the evidence",
         "card_scale": "step {step} of 5",
-        "card_chance": "log10 p = {log10}",
         "card_chance_none": "no chance is given: nothing here was decided by a test",
         "card_reasons": "Why",
         "card_changes": "What was changed",
@@ -206,7 +206,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "abstained": "没有发现",
         "leaned_on": "依据",
         "chance_unknown": "不计算",
-        "chance_about": "● 依据：结论依据此项检查。偶然概率：两个分别训练的模型达到这种一致程度的机会。背景项从不决定结论："
+        "chance_about": "● 依据：结论依据此项检查。偶然概率：两个分别训练的模型达到这种一致程度的机会。"
+        "背景项从不决定结论："
         "互不相关的模型也常常相同。",
         "raw": "JSON 格式的结果",
         "download_markdown": "报告（Markdown）",
@@ -217,7 +218,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "card_base": "所给的基座：{base}",
         "card_strength": "证据强度",
         "card_scale": "第 {step} 级，共 5 级",
-        "card_chance": "log10 p = {log10}",
         "card_chance_none": "没有给出概率：这里没有靠检验作出的判断",
         "card_reasons": "理由",
         "card_changes": "做过的改动",
@@ -346,8 +346,17 @@ def choose_language(wanted: str | None, accepted: str | None) -> Language:
     return "en"
 
 
-# What probes say in English of their measure and of why they abstain, for readers of Chinese.
+# What tools say in English of a measure, of an abstention and of a model's parts, for readers of Chinese.
 CHINESE: dict[str, str] = {
+    "vision part": "视觉部分",
+    "audio part": "音频部分",
+    "projector": "投影层",
+    "embeddings": "嵌入层",
+    "output head": "输出层",
+    "attention": "注意力层",
+    "experts": "专家",
+    "feed-forward layers": "前馈层",
+    "other tensors": "其余张量",
     "share of hidden units whose two matchings agree, 0 to 1": "两次配对结果一致的隐藏单元所占比例，0 到 1",
     "share of the declared design entries that are equal, 0 to 1": "声明的结构设定中相同项所占比例，0 到 1",
     "share of one model's changes to the base that the other also holds, about 0 to 1": ""
@@ -377,5 +386,5 @@ CHINESE: dict[str, str] = {
 
 
 def translated(sentence: str, language: Language) -> str:
-    """What a probe says of its measure or its abstention; the sentence itself where it has no Chinese."""
+    """What a tool says in English; as it is where it has no Chinese."""
     return CHINESE.get(sentence, sentence) if language == "zh" else sentence

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from scipy import special, stats
 
 LN10 = math.log(10.0)
+# log10 by which the t approximation exceeds the true rate of a perfect agreement, for each unit: ln(2.846 / 2) / 2.
+TAIL_EXCESS = 0.0767
 
 
 def permutation_floor(units: int) -> float:
@@ -18,8 +20,8 @@ def permutation_floor(units: int) -> float:
 def rank_agreement(correlation: float, units: int) -> float:
     """One-sided log10 p-value of a Spearman correlation between a random permutation and the identity.
 
-    Student's t with `units - 2` degrees of freedom (Zhu et al. 2025, eq. 6), floored at one permutation in `units`!,
-    since the t approximation has no smallest value. Returns 0 where fewer than four units leave nothing to say.
+    Student's t with `units - 2` degrees of freedom (Zhu et al. 2025, eq. 6), corrected in the far tail and floored at
+    one permutation in `units`!. Returns 0 where fewer than four units leave nothing to say.
     """
     if units < 4:
         return 0.0
@@ -33,7 +35,8 @@ def rank_agreement(correlation: float, units: int) -> float:
         # Leading term of the t tail, P(T > t) ~ t^-(k) k^(k/2) / (k B(k/2, 1/2)), where the library underflows.
         k = units - 2
         tail = (0.5 * k * math.log(k / (t * t)) - math.log(k) - float(special.betaln(k / 2, 0.5))) / LN10
-    return min(0.0, max(tail, floor))
+    # The t approximation calls far agreements rarer than they are; see docs/decisions/0004.
+    return min(0.0, max(tail + TAIL_EXCESS * (units + 6) * correlation**4, floor)) if correlation > 0 else min(0.0, tail)
 
 
 def chance_agreements(agreements: int, rate: float) -> float:

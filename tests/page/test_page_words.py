@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, say
+from tools.components import NAMES
 
 BANNED = re.compile(
     r"\b(?:stolen|theft|thief|thieves|guilty|proof|proves?|proven)\b|偷|盗窃|窃取|铁证|实锤", re.IGNORECASE
@@ -61,6 +62,10 @@ def test_what_probes_say_of_themselves_has_its_chinese() -> None:
                 said = node.args[0]
             if isinstance(said, ast.Constant) and isinstance(said.value, str):
                 assert said.value in CHINESE, f"{path.name}: put its Chinese into page/words.py"
+
+
+def test_every_part_of_a_model_has_its_chinese() -> None:
+    assert set(NAMES.values()) <= set(CHINESE)
 
 
 @pytest.mark.parametrize(
