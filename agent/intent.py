@@ -104,7 +104,9 @@ class _Message:
 def read(message: str, memory: Memory | None = None, *, shelf: Shelf | None = None, hint: str | None = None) -> Intent:
     """What `message` asks for, given what was said before. `hint`: the page's language, used when a text shows none."""
     memory, shelf = memory or Memory(), shelf or Shelf()
-    ready = _ready(visible(message[: LONGEST_MESSAGE + 1]).strip(), memory, shelf)
+    # Of a message that is too long only the language matters, and its beginning shows that.
+    read_to = LONGEST_MESSAGE if len(message) <= LONGEST_MESSAGE else 400
+    ready = _ready(visible(message[:read_to]).strip(), memory, shelf)
     language, foreign = language_of(re.sub(PLACE, " ", ready.masked))
     wish = language_wish(ready.masked)
     settled = wish or memory.wish or language or memory.language or ("zh" if hint == "zh" else "en")

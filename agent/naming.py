@@ -13,6 +13,8 @@ from agent.shelf import Shelf
 UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _LETTER = rf"(?:(?![{UNSPACED}]|->)[\w.\-+@~%#]|(?<=\w)=(?=\w))"
 _PART = rf"(?:(?![{UNSPACED}]|->)[\w.\-+@~%#\\/]|(?<=\w)=(?=\w))"
+# A name begins where a run of its signs does: looking from every sign anew would take minutes on a long run.
+_START = rf"(?:(?<=[{UNSPACED}])|(?<![\w.\-+@~%#]))"
 _WEIGHT_FILE = r"(?:safetensors|gguf|ckpt|bin|pth|pt|th)"
 
 _HUB_LINK = re.compile(
@@ -29,15 +31,13 @@ _UNQUOTED = re.compile(
     rf"(?<!\w)[A-Za-z]:[\\/]{_PART}+"  # C:\models\x
     rf"|\\\\{_PART}+"
     rf"|(?:(?<=[{UNSPACED}])|(?<![\w.\-~/\\]))(?:(?:~|\.{{1,2}})[\\/]{_PART}*|[\\/]{_PART}+)"  # /x, ./x, ../x, ~/x
-    rf"|{_LETTER}+(?:[\\/]{_LETTER}+)+/?"  # owner/name, folder/sub/model
-    rf"|{_LETTER}+\.{_WEIGHT_FILE}(?![\w])",
+    rf"|{_START}{_LETTER}++(?:[\\/]{_LETTER}++)+/?"  # owner/name, folder/sub/model
+    rf"|{_START}{_LETTER}+\.{_WEIGHT_FILE}(?![\w])",
     re.IGNORECASE,
 )
 _ROOTED = re.compile(r"^(?:[A-Za-z]:[\\/]|~?[\\/]|\.{1,2}[\\/]|\\\\)")
 _WEIGHTS_ENDING = re.compile(rf"\.{_WEIGHT_FILE}$", re.IGNORECASE)
-_SENTENCE_WORDS = re.compile(
-    r"\b(?:is|are|was|were|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I
-)
+_SENTENCE_WORDS = re.compile(r"\b(?:is|are|was|were|do|does|did|say|what|why|how)\b|[?!,;:，。？！；：]", re.I)
 
 _FAMILY = re.compile(
     r"^(?:chat)?gpt[\w.\-]*$|^claude[\w.\-]*$|^gemini[\w.\-]*$|^llama[\d.\-]*v?$|^qwen[\d.]*$|^mistral$|^deepseek$|^kimi$|^grok$|^gemma$",
@@ -45,6 +45,10 @@ _FAMILY = re.compile(
 )
 _ABBREVIATIONS = frozenset(("n/a", "w/o", "i/o", "km/h", "m/s", "tokens/s", "open/closed", "old/new", "before/after"))
 _VERSION = re.compile(r"^v?\d[\d.\-]*[a-z%]?$", re.IGNORECASE)
+
+
+# Nobody names more models in one message; a flood of them must not cost minutes.
+MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
     found: list[Named] = []
 
     def add(name: str, start: int, end: int) -> None:
-        if name and not any(start < other.end and other.start < end for other in found):
+        if name and len(found) < MOST_NAMES and not any(start < other.end and other.start < end for other in found):
             found.append(Named(name, start, end))
 
     for match in _HUB_LINK.finditer(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,19 +82,55 @@ def recalls(intent: Intent) -> bool:
 
 def recall(messages: Sequence[BaseMessage], shelf: Shelf | None = None) -> Turn:
     """The last turn of a conversation, with the memory of those before it."""
-    memory, turn = Memory(), Turn(Intent("empty"), Memory())
-    said: list[str] = []
-    for question, rest in _turns(messages):
-        text = str(question.text)
-        said.append(text)
-        intent = read(text, memory, shelf=shelf, hint=question.additional_kwargs.get("language"))
-        turn = Turn(intent, memory, tuple(_done(rest)), tuple(said))
-        memory = turn.after
+    turns = _turns(messages)
+    if not turns:
+        return Turn(Intent("empty"), Memory())
+    said = tuple(str(question.text) for question, _ in turns)
+    start, memory = _remembered(turns, shelf)
+    turn = Turn(Intent("empty"), memory)
+    for number in range(start, len(turns)):
+        question, rest = turns[number]
+        intent = read(said[number], memory, shelf=shelf, hint=question.additional_kwargs.get("language"))
+        turn = Turn(intent, memory, tuple(_done(rest)), said[: number + 1])
+        if number + 1 < len(turns):
+            memory = turn.after
+            _keep(turns[: number + 1], shelf, memory)
     return turn
 
 
-def _turns(messages: Sequence[BaseMessage]) -> list[tuple[HumanMessage, list[BaseMessage]]]:
-    turns: list[tuple[HumanMessage, list[BaseMessage]]] = []
+_Turns = list[tuple[HumanMessage, list[BaseMessage]]]
+# The memory before a turn depends on nothing but the messages before it. It is kept by their ids, so that the
+# fiftieth question is not read after reading forty-nine others once more.
+_MEMORIES: OrderedDict[tuple[object, ...], Memory] = OrderedDict()
+_MEMORIES_KEPT = 512
+
+
+def _remembered(turns: _Turns, shelf: Shelf | None) -> tuple[int, Memory]:
+    """How many turns are remembered already, the last one never among them, and what is remembered of them."""
+    for number in range(len(turns) - 1, 0, -1):
+        key = _key(turns[:number], shelf)
+        if key is not None and (memory := _MEMORIES.get(key)) is not None:
+            return number, memory
+    return 0, Memory()
+
+
+def _keep(turns: _Turns, shelf: Shelf | None, memory: Memory) -> None:
+    if (key := _key(turns, shelf)) is not None:
+        _MEMORIES[key] = memory
+        while len(_MEMORIES) > _MEMORIES_KEPT:
+            _MEMORIES.popitem(last=False)
+
+
+def _key(turns: _Turns, shelf: Shelf | None) -> tuple[object, ...] | None:
+    """The ids of the first and the last message and the count between them; None where a message has no id yet."""
+    first, last = turns[0][0], (turns[-1][1] or [turns[-1][0]])[-1]
+    count = sum(1 + len(rest) for _, rest in turns)
+    shipped = None if shelf is None else tuple((name, *models) for name, models in shelf.exhibits.items())
+    return (first.id, last.id, count, shipped) if first.id and last.id else None
+
+
+def _turns(messages: Sequence[BaseMessage]) -> _Turns:
+    turns: _Turns = []
     for message in messages:
         if isinstance(message, HumanMessage):
             turns.append((message, []))

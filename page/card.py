@@ -13,19 +13,6 @@ from tools.words import ANSWERS, PROBES, SCALE
 
 STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
 
-DESCRIBED = (
-    "format",
-    "architecture",
-    "parameters",
-    "tensors",
-    "bytes",
-    "dtypes",
-    "layers",
-    "hidden_size",
-    "hidden_units",
-    "vocabulary",
-)
-
 BEHAVED = (
     "agreement",
     "agreement_where_b_is_right",
@@ -106,7 +93,8 @@ def stress(result: Mapping[str, Any], language: Language) -> str:
     body = "".join(
         f'<tr><th scope="row">{_disguise(row, language)}</th>'
         f"<td><b>{say(language, _recognised(row))}</b></td>"
-        f"<td>{_answer(row.get('answer'), language)}</td><td>{_probes(row.get('probes') or {})}</td></tr>"
+        f"<td>{_answer(row.get('answer'), language)}</td>"
+        f"<td>{_seen_best_by(row.get('probes') or {}, language)}</td></tr>"
         for row in rows
     )
     return block(
@@ -170,33 +158,6 @@ def behaviour(result: Mapping[str, Any], language: Language) -> str:
     )
 
 
-def description(result: Mapping[str, Any], language: Language) -> str:
-    """What tools.audit.describe read of one model."""
-    facts = []
-    for key in DESCRIBED:
-        value = result.get(key)
-        if value is None or value == {}:
-            continue
-        if key == "bytes":
-            shown = numbers.size(value)
-        elif isinstance(value, Mapping):
-            shown = " · ".join(f"{plain(name, 40)} {numbers.number(count)}" for name, count in value.items())
-        elif isinstance(value, (list, tuple)):
-            shown = " · ".join(plain(part, 40) for part in value[:12])
-        else:
-            shown = numbers.number(value) if isinstance(value, (int, float)) else plain(value, 120)
-        facts.append(f"<dt>{say(language, f'describe_{key}')}</dt><dd>{shown}</dd>")
-    return block(
-        "card card-plain",
-        [
-            f'<p class="card-pair">{say(language, "describe_title")}</p>',
-            f'<p class="card-answer">{_name(result["name"])}</p>',
-            f'<div class="card-section"><dl class="facts">{"".join(facts)}</dl></div>',
-            _section(say(language, "card_limits"), _limits(result, language)),
-        ],
-    )
-
-
 def method(language: Language, badge: str) -> str:
     """How an answer is reached, what the seven answers mean, what none can tell, who words the replies."""
     answers = "".join(
@@ -237,12 +198,14 @@ def _answer(answer: str | None, language: Language) -> str:
     return str(ANSWERS[answer]["word"][language]) if answer in ANSWERS else plain(answer or "–", 40)
 
 
-def _probes(probes: Mapping[str, Any]) -> str:
-    return "<br>".join(
-        f"{plain(name, 40)} {numbers.chance(log10_pvalue)}"
-        for name, log10_pvalue in probes.items()
-        if isinstance(log10_pvalue, (int, float))
-    )
+def _seen_best_by(probes: Mapping[str, Any], language: Language) -> str:
+    """The check that chance would imitate least often, and how often."""
+    seen = {name: value for name, value in probes.items() if isinstance(value, (int, float)) and value < 0}
+    if not seen:
+        return "–"
+    name = min(seen, key=lambda probe: seen[probe])
+    label = PROBES[name]["label"][language] if name in PROBES else plain(name, 60)
+    return f"{label} {numbers.chance(seen[name])}"
 
 
 def _table(keys: Sequence[str], body: str, language: Language) -> str:
@@ -313,7 +276,8 @@ def _components(result: Mapping[str, Any], language: Language) -> str:
     if len(result["components"]) < 2:
         return ""
     rows = "".join(
-        f"<tr><td>{plain(translated(part['name'], language), 60)}</td><td>{_answer(part['answer'], language)}</td>"
+        f"<tr><td>{plain(translated(part['name'], language), 60)}</td>"
+        f"<td>{_answer(part['answer'], language)}</td>"
         f"<td>{numbers.share(part['share_of_parameters'])}</td></tr>"
         for part in result["components"]
     )

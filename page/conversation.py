@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,14 +93,13 @@ class Behaviour:
 
 
 @dataclass
-class Measurement:
-    """The result of another tool, as a card: which disguises are seen through, or what a model is."""
+class Disguises:
+    """Which disguises of one model are seen through, as a card."""
 
     result: Mapping[str, Any]
-    draw: Callable[[Mapping[str, Any], Language], str]
 
     def shown(self, language: Language) -> list[gr.ChatMessage]:
-        return [_said(self.draw(self.result, language))]
+        return [_said(card.stress(self.result, language))]
 
 
 @dataclass
@@ -138,7 +137,7 @@ class Notice:
         return [_said(markup.block("notice", [f"<p>{say(language, self.key, **self.facts)}</p>"]))]
 
 
-Entry = Question | Work | Comparison | Behaviour | Measurement | Reply | Notice
+Entry = Question | Work | Comparison | Behaviour | Disguises | Reply | Notice
 
 
 class Conversation:
@@ -225,11 +224,9 @@ class Conversation:
             self.add(Comparison(artifact))
             return artifact
         if {"name", "rows"} <= artifact.keys():
-            self.add(Measurement(artifact, card.stress))
+            self.add(Disguises(artifact))
         elif {"pair", "control", "noise_levels"} <= artifact.keys():
             self.add(Behaviour(artifact))
-        elif {"name", "tensors", "dtypes"} <= artifact.keys():
-            self.add(Measurement(artifact, card.description))
         return None
 
     def _results(self) -> list[Mapping[str, Any]]:

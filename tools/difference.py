@@ -160,7 +160,7 @@ def rounding_grid(values: torch.Tensor) -> Grid | None:
 
 
 def _blurred_grid(rows: np.ndarray) -> Grid | None:
-    """The usual grids by hypothesis: steps from the largest value or the range, where a number format blurs the gaps."""
+    """The usual grids by hypothesis: steps from the largest value or the range, where rounding blurs the gaps."""
     for bits in range(2, 9):
         for group in (None, 128, 64, BLOCK):
             if group is not None and rows.shape[1] % group:

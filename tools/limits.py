@@ -50,6 +50,24 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "That the named base is the true common base was taken from the question and not tested.",
         "zh": "“所给的基座就是真正的共同基座”来自提问，本次没有检验。",
     },
+    "behaviour_decides_nothing": {
+        "en": "Behaviour alone decides nothing: models that read the same texts can answer alike without sharing a weight.",
+        "zh": "行为本身不能下结论：读过同样文字的模型，权重毫无关系，也可能答得一样。",
+    },
+    "few_prompts": {
+        "en": "The prompts are few, short and in two languages; other prompts may give other figures.",
+        "zh": "题目不多、很短，只有两种语言；换一批题目，数字可能不同。",
+    },
+    "weak_control": {
+        "en": "The control is an untrained model of the same design, which is weak: any two trained models "
+        "agree more than that. For a fair control, name a model of the same size known to be unrelated.",
+        "zh": "对照是一个同结构、没有训练过的模型，这个对照偏弱：任何两个训练过的模型都比它更像。"
+        "想要公平的对照，请指定一个大小相同、已知无关的模型。",
+    },
+    "texts_only": {
+        "en": "Where tokenizers differ, only the text of the answers is compared, not the probabilities.",
+        "zh": "分词器不同时，只比较回答的文字，不比较概率。",
+    },
     "stress": {
         "en": "These disguises are the ones we know; others may exist.",
         "zh": "这里试的是我们已知的伪装方式，可能还有别的。",

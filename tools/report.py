@@ -147,6 +147,33 @@ def stress_table(result: Result, language: str = "en") -> str:
     return "\n".join([*lines, "", *[translated(sentence, language) for sentence in result["limits"]]])
 
 
+def behaviour_table(result: Result, language: str = "en") -> str:
+    """What `behave` measured, one Markdown row a noise level, the control beside the pair."""
+    models = result["models"]
+    title = TEXT["behaviour_title"][language].format(
+        a=_code(models["a"]["name"]), b=_code(models["b"]["name"]), items=len(result["items"])
+    )
+    columns = TEXT["behaviour_columns"][language].split("|")
+    lines = [f"# {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    pair, control = result["pair"], result["control"]
+    for place, level in enumerate(result["noise_levels"]):
+        cells = [percent(level)]
+        for key in ("agreement_where_b_is_right", "same_wrong_answer", "divergence_bits"):
+            cells += [_cell(key, table[key][place], table["both_wrong"][place]) for table in (pair, control)]
+        lines.append("| " + " | ".join(cells) + " |")
+    if result["ran_in_the_other_models_code"]:
+        lines += ["", TEXT["ran_in_other_code"][language]]
+    return "\n".join([*lines, "", *[f"- {translated(sentence, language)}" for sentence in result["limits"]]])
+
+
+def _cell(key: str, value: float | None, both_wrong: int) -> str:
+    if value is None:
+        return "–"
+    if key == "same_wrong_answer":
+        return f"{value:.0f} / {both_wrong:.0f}"
+    return percent(value) if key.startswith("agreement") else number(value)
+
+
 def chance(log10_pvalue: float, language: str = "en") -> str:
     """A p-value a non-expert can read: once in 10^40."""
     if log10_pvalue > -1.0:

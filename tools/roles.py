@@ -31,8 +31,8 @@ FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
 TABLE_RESIDUAL = 1e-4
 CONTENT_SAMPLE = 65_536
-# Below this share of the largest values a tensor has no effect (feed-forward layers that were never trained).
-SILENT = 1e-5
+# Root mean square below which a tensor has no effect (layers that were never trained); float16 cannot hold it.
+SILENT = 1e-6
 # Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
 SAME_LAYER_Z = 5.0
 
@@ -128,16 +128,15 @@ class Layout:
         return sum(self.acting(name) for name in self.learned)
 
     def acting(self, name: str) -> int:
-        """The tensor's numbers, or none where they are so small beside the others that rounding removes them."""
-        loudest = max(self._loudness.values(), default=0.0)
-        return self.size(name) if self._loudness.get(name, loudest) >= SILENT * loudest else 0
+        """The tensor's numbers, or none where they are so small that rounding to 16 bit removes them."""
+        return self.size(name) if self._loudness.get(name, 1.0) >= SILENT else 0
 
     @cached_property
     def _loudness(self) -> dict[str, float]:
         """Root mean square of each candidate's values, vectors left out."""
         return {
             name: float(self._sample(name).square().mean().sqrt())
-            for name in self.candidates
+            for name in self.learned
             if len(self.checkpoint.shapes[name]) > 1
         }
 
@@ -275,46 +274,48 @@ class Layout:
     def _shaped_mlps(self) -> tuple[HiddenUnits, ...]:
         """Without names: matrices (m, d) that have matrices (d, m) as counterparts, m the widest."""
         width = self.residual_width
-        counts = Counter(self.checkpoint.shapes[name] for name in self._matrices())
-        pairs = [
-            s for s in counts if s[1] == width and s[0] != width and (s[1], s[0]) in counts and s[0] >= FEWEST_UNITS
-        ]
-        if not pairs or width is None:
+        names = [n for n in self._matrices() if n != self.embedding and not has_role(n, "attention")]
+        counts = Counter(self.checkpoint.shapes[name] for name in names)
+        if width is None:
             return ()
-        inner = max(shape[0] for shape in pairs)
-        ins, outs = counts[(inner, width)], counts[(width, inner)]
-        wanted = {(width, inner): 1}
-        if ins in (outs, 2 * outs):
+        # Two tensors that read may lie fused in one, (2 m, d).
+        inners = [
+            columns
+            for rows, columns in counts
+            if rows == width
+            and columns != width
+            and columns >= FEWEST_UNITS
+            and ((columns, width) in counts or (2 * columns, width) in counts)
+        ]
+        if not inners:
+            return ()
+        inner = max(inners)
+        readers: list[Member] = []
+        writers = [Member(n, 1, 0, inner, "out") for n in names if self.checkpoint.shapes[n] == (width, inner)]
+        if counts[(inner, width)] in (len(writers), 2 * len(writers)):
             # Otherwise the token table has the shape of a layer, and rows may be tokens, which are never exchangeable.
-            wanted[(inner, width)] = 0
-        names: dict[int, list[str]] = {0: [], 1: []}
-        for name in self._matrices():
-            rows, columns = self.checkpoint.shapes[name]
-            axis = wanted.get((rows, columns))
-            if axis is not None and name != self.embedding:
-                names[axis].append(name)
+            readers = [Member(n, 0, 0, inner, "in") for n in names if self.checkpoint.shapes[n] == (inner, width)]
+        elif counts[(2 * inner, width)] == len(writers):
+            fused = [n for n in names if self.checkpoint.shapes[n] == (2 * inner, width)]
+            readers = [Member(n, 0, half * inner, (half + 1) * inner, "in") for n in fused for half in (0, 1)]
         return tuple(
             HiddenUnits(members[0].name, None, inner, width, tuple(members))
-            for members in self._same_layer(names, inner)
+            for members in self._same_layer(readers, writers, inner)
         )
 
-    def _same_layer(self, names: dict[int, list[str]], inner: int) -> list[list[Member]]:
+    def _same_layer(self, readers: list[Member], writers: list[Member], inner: int) -> list[list[Member]]:
         """Tensors joined into layers by the lengths of their units' vectors, which training makes alike in a layer.
 
-        A tensor that finds no partner stays a layer of its own.
+        A tensor that writes and finds no partner stays a layer of its own.
         """
-        members = {
-            axis: [Member(name, axis, 0, inner, "in" if axis == 0 else "out") for name in names[axis]]
-            for axis in (0, 1)
-        }
-        layers = [[member] for member in members[1]]
-        if not members[0] or not layers:
-            return layers or [[member] for member in members[0]]
+        layers = [[member] for member in writers]
+        if not readers:
+            return layers
         lengths = {
             member: stats.rankdata(unit_vectors(self.checkpoint, member).norm(dim=1).double().numpy())
-            for member in members[0] + members[1]
+            for member in readers + writers
         }
-        left = list(members[0])
+        left = list(readers)
         for _ in range(len(left) // len(layers)):
             table = np.array([[np.corrcoef(lengths[layer[0]], lengths[m])[0, 1] for m in left] for layer in layers])
             taken = []

@@ -29,14 +29,15 @@ def rank_agreement(correlation: float, units: int) -> float:
     spread = 1.0 - correlation * correlation
     if spread <= 0.0:
         return floor if correlation > 0 else 0.0
-    t = correlation * math.sqrt((units - 2) / spread)
-    tail = float(stats.t.logsf(t, units - 2)) / LN10
+    k = units - 2
+    tail = float(stats.t.logsf(correlation * math.sqrt(k / spread), k)) / LN10
     if not math.isfinite(tail):
-        # Leading term of the t tail, P(T > t) ~ t^-(k) k^(k/2) / (k B(k/2, 1/2)), where the library underflows.
-        k = units - 2
-        tail = (0.5 * k * math.log(k / (t * t)) - math.log(k) - float(special.betaln(k / 2, 0.5))) / LN10
+        # Leading term of the t tail, (1 - r^2)^(k/2) / (k B(k/2, 1/2)), where the library underflows.
+        tail = (0.5 * k * math.log(spread) - math.log(k) - float(special.betaln(k / 2, 0.5))) / LN10
     # The t approximation calls far agreements rarer than they are; see docs/decisions/0004.
-    return min(0.0, max(tail + TAIL_EXCESS * (units + 6) * correlation**4, floor)) if correlation > 0 else min(0.0, tail)
+    return (
+        min(0.0, max(tail + TAIL_EXCESS * (units + 6) * correlation**4, floor)) if correlation > 0 else min(0.0, tail)
+    )
 
 
 def chance_agreements(agreements: int, rate: float) -> float:

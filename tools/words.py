@@ -144,8 +144,12 @@ TEXT: dict[str, Words] = {
         "zh": "{a} 与 {b} 的行为有多像（{items} 道题），并与一个无关模型对照",
     },
     "behaviour_columns": {
-        "en": "noise|alike, where right|control|same mistakes|control|divergence, bits|control",
-        "zh": "噪声|答对时一致|对照|错得一样|对照|分布差异（比特）|对照",
+        "en": "noise|alike where b is right|control|same mistakes, of both wrong|control|divergence, bits|control",
+        "zh": "噪声|b 答对时一致|对照|错得一样 / 都错|对照|分布差异（比特）|对照",
+    },
+    "ran_in_other_code": {
+        "en": "Renamed tensor by tensor, one model ran in the other's code.",
+        "zh": "逐个改回张量的名称之后，一个模型在另一个模型的代码里跑了起来。",
     },
     "power_in_order": {
         "en": "A copy with noise of {percent} of the weights' spread would have been recognised.",

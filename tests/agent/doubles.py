@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.shelf import Shelf
+from tools.errors import printable
 
 LLAMA3V = {role: f"exhibits/llama3v/{role}" for role in ("base", "original", "sibling", "stranger", "suspect")}
 SOLAR = {role: f"exhibits/solar/{role}" for role in ("model_a", "model_b")}
@@ -149,7 +150,8 @@ def poison(made: dict[str, Any], text: str) -> None:
     made["a"]["revision"] = text
     made["components"][0]["name"] = text
     made["attribution"] = {"declared_base": text, "license_a": text, "license_b": text, "notes": [text]}
-    made["changes"][0]["where"] = [text] if made["changes"] else []
+    for change in made["changes"]:
+        change["where"] = [text]
 
 
 ARTICLES = {
@@ -234,16 +236,16 @@ class Report:
 
     def summary(self, made: dict[str, Any], language: str) -> dict[str, Any]:
         zh = language == "zh"
-        a, b = made["a"]["name"], made["b"]["name"]
+        a, b = printable(made["a"]["name"]), printable(made["b"]["name"])
         linked = made["answer"] not in ("independent", "undecided")
         apart = made["answer"] == "independent"
         headline = {
-            True: f"`{a}` 和 `{b}` 是同一份权重，撤销一种不用训练的改动之后就看得出来。"
+            True: f"{a} 和 {b} 是同一份权重，撤销一种不用训练的改动之后就看得出来。"
             if linked
-            else f"没有发现 `{a}` 与 `{b}` 共用权重的迹象。",
-            False: f"`{a}` holds the same weights as `{b}`, once a change that needs no training is undone."
+            else f"没有发现 {a} 与 {b} 共用权重的迹象。",
+            False: f"{a} holds the same weights as {b}, once a change that needs no training is undone."
             if linked
-            else f"There is no sign that `{a}` and `{b}` share weights.",
+            else f"There is no sign that {a} and {b} share weights.",
         }[zh]
         reason = (
             (

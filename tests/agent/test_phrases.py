@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from pathlib import Path
 
 import pytest
 from doubles import SHELF
@@ -13,13 +14,16 @@ from agent.cues import _read, cue, our_words
 from agent.evidence import CLOSENESS, STRENGTHS
 from agent.fairness import heated_words
 from agent.intent import read
+from agent.phrases import __file__ as phrases_file
 from agent.phrases import knows, say, sentences
+
+AGENT = Path(phrases_file).parent
 
 CHIPS = {
     "chip_sure": "sure", "chip_why": "why", "chip_limits": "limits", "chip_simple": "result", "chip_engineer": "result",
     "chip_report": "report", "chip_behave": "behave", "chip_change_mind": "change_mind", "chip_what_if": "what_if",
     "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
-    "chip_examples": "examples", "chip_wrapping": "article", "chip_case": "article",
+    "chip_examples": "examples", "chip_next": "next", "chip_wrapping": "article", "chip_case": "article",
 }  # fmt: skip
 
 
@@ -66,3 +70,27 @@ def test_every_cue_compiles_and_both_languages_have_some() -> None:
             re.compile(pattern)
     alone = [name for name, lists in flat.items() if not lists.get("zh")]
     assert set(alone) <= {"how_are_you", "behaves_as", "language_as_kind", "source_first", "closed_story"}, alone
+
+
+def test_every_sentence_that_is_said_exists_and_every_one_is_said() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(AGENT.glob("*.py")))
+    asked = set(re.findall(r"\bsay\(\s*(?:[\w.]+,\s*)?\"(\w+)\"", code))
+    asked |= {f"chip_{key}" for call in re.findall(r"(?:chips|follow_up)\(([^()]*(?:\([^()]*\)[^()]*)*)\)", code)
+              for key in re.findall(r"(?<![\w\[(])\"([a-z_]+)\"", call) if f"chip_{key}" in CHIPS}  # fmt: skip
+    assert asked <= set(sentences())
+    quoted = set(re.findall(r"\"([a-z_0-9]+)\"", code))
+    families = (
+        "word_",
+        "child_",
+        "strength_",
+        "unit_",
+        "change_",
+        "series_",
+        "direction_",
+        "change_mind_",
+        "chip_",
+        "tool_",
+        "step_",
+    )
+    unused = [key for key in sentences() if key not in quoted and not key.startswith(families)]
+    assert unused == []

@@ -58,19 +58,10 @@ def test_every_foreign_string_is_escaped(language: Language) -> None:
         "seconds": 1.0,
         "limits": [EVIL],
     }
-    described = {
-        "name": EVIL,
-        "format": EVIL,
-        "architecture": EVIL,
-        "dtypes": {EVIL: 3},
-        "tensors": 3,
-        "limits": [EVIL],
-    }
     for shown in (
         card.verdict(result, summary, language),
         card.findings(result, language),
         card.stress(stress, language),
-        card.description(described, language),
         card.behaviour(poisoned(behaviour()), language),
         card.story(EVIL, EVIL),
     ):

@@ -1,0 +1,200 @@
+"""What a language model says is held against the evidence; what cannot be seen to be right is not shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Visit
+from doubles import SHELF, Audit, Report, result
+from langchain_core.messages import AIMessage, HumanMessage
+from models import LIES_IN_CHINESE, LIES_OF_APART, TRUTH, Scripted, call, scripted
+from test_intent import X, Y, Z
+
+from agent.guard import Facts, numbers_of, own_faults, wording_faults
+from agent.guide import Guide
+from agent.turns import recall
+
+ASK = {"en": f"Is {X} a copy of {Y}?", "zh": f"{X}是不是抄了{Y}？"}
+
+
+def _visit(make: Any, model: Scripted) -> Visit:
+    return Visit(make(model=model))
+
+
+@pytest.fixture
+def clean(visit: Visit) -> dict[str, str]:
+    """The guide's replies, by language."""
+    texts = {}
+    for language, message in ASK.items():
+        texts[language] = visit.ask(message).text
+    return texts
+
+
+@pytest.mark.parametrize("lie", LIES_OF_APART)
+def test_a_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: str) -> None:
+    model = scripted(lambda messages: lie)
+    visit = _visit(make, model)
+    step = visit.ask(ASK["en"])
+    assert step.text == clean["en"]
+    assert len(model.seen) == 3
+    assert (step.artifact or {})["worded_by"] == "guide"
+
+
+@pytest.mark.parametrize("lie", LIES_IN_CHINESE)
+def test_a_chinese_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: str) -> None:
+    visit = _visit(make, scripted(lambda messages: lie))
+    assert visit.ask(ASK["zh"]).text == clean["zh"]
+
+
+@pytest.mark.parametrize(
+    "lie", ["Both models hold the same weights. [E1]", "The stranger is a copy. [E1]", "It was derived. [E2]"]
+)
+def test_independence_is_not_denied_either(make: Any, lie: str) -> None:
+    question = f"Is {Z} a copy of {Y}?"
+    honest = Visit(make()).ask(question).text
+    assert _visit(make, scripted(lambda messages: lie)).ask(question).text == honest
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_truthful_wording_is_shown_between_verdict_and_limits(make: Any, language: str) -> None:
+    model = scripted(lambda messages: TRUTH[language])
+    step = _visit(make, model).ask(ASK[language])
+    assert (step.artifact or {})["worded_by"] == "model"
+    assert (step.artifact or {})["answer"] == "disguised_copy"
+    assert {"en": "Disguised copy", "zh": "改头换面的复制品"}[language] in step.text
+    assert {"en": "in 4 of 4 layers", "zh": "4 层中的 4 层"}[language] in step.text
+    assert {"en": "It does not say who was first", "zh": "这不说明谁先谁后"}[language] in step.text
+    if language == "en":
+        assert "0.998" in step.text and "{E1" not in step.text
+
+
+def test_a_lie_is_corrected_when_the_model_takes_the_hint(make: Any) -> None:
+    def speak(messages: Any) -> str:
+        return TRUTH["en"] if "Correct these faults" in str(messages[-1].content) else "They are independent. [E1]"
+
+    model = scripted(speak)
+    step = _visit(make, model).ask(ASK["en"])
+    assert (step.artifact or {})["worded_by"] == "model" and len(model.seen) == 2
+    assert "contradicts the measured answer" in str(model.seen[1][-1].content)
+
+
+def test_a_broken_model_is_replaced_by_the_guide(make: Any, clean: dict[str, str]) -> None:
+    def speak(messages: Any) -> str:
+        raise TimeoutError("no answer")
+
+    assert _visit(make, scripted(speak)).ask(ASK["en"]).text == clean["en"]
+
+
+def test_a_model_that_only_calls_tools_is_replaced_by_the_guide(make: Any, audit: Audit, clean: dict[str, str]) -> None:
+    visit = _visit(make, scripted(lambda messages: call("compare", a=Z, b=Y)))
+    audit.calls.clear()
+    assert visit.ask(ASK["en"]).text == clean["en"]
+    assert audit.calls == [("compare", (X, Y, None))]
+
+
+def test_a_model_sees_numbers_and_ids_but_no_names(make: Any) -> None:
+    model = scripted(lambda messages: TRUTH["en"])
+    _visit(make, model).ask("Is ./my_secret_suspect a copy of ./the_other?")
+    shown = "\n".join(
+        str(message.content) for messages in model.seen for message in messages if message.type != "system"
+    )
+    # The user's own question is shown; nothing else brings names.
+    assert shown.count("my_secret_suspect") == 1
+    assert '"check": "unit_order"' in shown and "language model" not in shown
+
+
+def test_a_model_may_plan_only_with_names_that_the_user_wrote(make: Any, audit: Audit) -> None:
+    visit = _visit(make, scripted(lambda messages: call("describe", name="/etc/passwd")))
+    visit.ask("zorb the flimflam")
+    assert audit.calls == []
+
+
+def test_a_tool_call_with_a_foreign_name_is_refused(make: Any, audit: Audit) -> None:
+    """Even a call that got past the plan opens nothing that was not named."""
+    assistant = make()
+    assistant._agent.update_state(
+        assistant._config("a"),
+        {"messages": [HumanMessage(f"describe {X}"), call("describe", name="/etc/passwd")]},
+        as_node="model",
+    )
+    assistant._agent.invoke(None, assistant._config("a"))
+    assert audit.calls == []
+
+
+def _facts(answer: str = "disguised_copy") -> Facts:
+    made = result(X, Y, answer=answer)
+    turn = recall([HumanMessage(ASK["en"])], SHELF)
+    summary = Report().summary(made, "en")
+    words = " ".join([summary["headline"], summary["strength"], *summary["reasons"]])
+    return Facts("en", [made], [], turn.said, words, turn.named, frozenset({352.0, 4.0, 0.998, -290.4, 0.96, 1408.0}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Both models number their 352 hidden units in the same order in 4 of 4 layers. [E1]",
+        "The hidden units stand in the same order. [E1]",
+        "The order of the hidden units agrees: 0.998. [E1]",
+        "`exhibits/llama3v/suspect` holds the same weights. [E1] [E2]",
+    ],
+)
+def test_true_sentences_pass(text: str) -> None:
+    assert wording_faults(text, _facts()) == []
+
+
+def test_numbers_in_a_text() -> None:
+    assert numbers_of("10^40 and 0.93, 1,408 units, 5% of `x7`, Llama3 [E12]") == [40.0, 0.93, 1408.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("The agreement is 0.5. [E1]", False),
+        ("The agreement is 17. [E1]", True),
+        ("About 35 units. [E1]", True),
+        ("Rounded: 1.0 [E1]", False),
+        ("See [E99].", True),
+        ("This is theft.", True),
+        ("You wrote “theft”.", True),
+        ("<script>alert(1)</script>", True),
+        ("![a](b)", True),
+        ("visit www.example.org", True),
+        ("a\u202eb", True),
+    ],
+)
+def test_code_is_checked_like_anyone(text: str, fault: bool) -> None:
+    assert bool(own_faults(text, _facts())) is fault
+
+
+def test_a_heated_word_may_be_quoted_from_the_user_only() -> None:
+    facts = Facts("en", said=["Was it stolen?"])
+    assert own_faults("You wrote “stolen”.", facts) == []
+    assert own_faults("It was stolen.", facts) != []
+    assert own_faults("You wrote “guilty”.", facts) != []
+
+
+def test_a_model_named_with_a_heated_word_is_still_answered(visit: Visit) -> None:
+    step = visit.ask("Is ./stolen_model a copy of ./my_proof_2?")
+    assert (step.artifact or {})["answer"] == "disguised_copy" and "./stolen_model" in step.text
+
+
+def test_a_reply_that_fails_its_own_check_is_withheld(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Report):
+        def summary(self, made: dict[str, Any], language: str) -> dict[str, Any]:
+            return super().summary(made, language) | {"strength": "see https://example.org"}
+
+    from agent.assistant import Assistant
+
+    assistant = make()
+    broken = Assistant(report=Broken(), shelf=lambda: SHELF, toolbox=None)
+    broken._agent, broken._guide = assistant._agent, Guide(report=Broken(), shelf=lambda: SHELF)
+    step = Visit(broken).ask(ASK["en"])
+    assert "example.org" not in step.text
+
+
+def test_the_guide_drives_the_same_graph_with_real_tool_calls() -> None:
+    message = Guide(report=Report(), shelf=lambda: SHELF).invoke([HumanMessage(ASK["en"])])
+    assert isinstance(message, AIMessage) and message.tool_calls[0]["name"] == "compare"
+    chunks = list(Guide(report=Report(), shelf=lambda: SHELF).stream([HumanMessage(ASK["en"])]))
+    assert chunks[0].tool_calls[0]["args"] == {"a": X, "b": Y}
