@@ -291,7 +291,7 @@ def averaged(first: Source, second: Source, weight: float) -> Callable[[Subject]
 
 
 def same_spread(subject: Subject) -> Case:
-    """A stranger whose every tensor has been given the standard deviation, and whose norms the values, of the other's."""
+    """A stranger whose tensors were given the standard deviations, and whose norms the values, of the other's."""
     own, target = read_parts(stranger(subject)), read_parts(subject.parent)
     tensors = {}
     for name, values in own.tensors.items():

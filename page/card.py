@@ -180,12 +180,10 @@ def method(language: Language, badge: str) -> str:
 def _disguise(row: Mapping[str, Any], language: Language) -> str:
     key = f"disguise_{row['perturbation']}"
     text = say(language, key) if knows(key) else plain(row.get("about") or row["perturbation"], 120)
-    amount, unit = row.get("amount"), row.get("unit")
-    if unit is None or amount is None:
+    amount = row.get("amount")
+    if row.get("unit") is None or amount is None:
         return text
-    key = f"unit_{unit}"
-    shown = numbers.number(amount) if isinstance(amount, (int, float)) else plain(amount, 40)
-    return f"{text}: <b>{shown}</b> {say(language, key) if knows(key) else plain(unit, 80)}"
+    return f"{text}: <b>{numbers.share(amount) if isinstance(amount, float) else plain(amount, 40)}</b>"
 
 
 def _recognised(row: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ def number(value: object) -> str:
         return f"{value:,}".replace(",", "\u202f")
     if not isinstance(value, float) or not math.isfinite(value):
         return "–"
-    return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+    shown = f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+    return shown.replace("-", "\u2212")
 
 
 def agreement(value: float) -> str:
@@ -39,7 +40,7 @@ def chance(log10_pvalue: object) -> str:
 
 def log10(value: float) -> str:
     """A logarithm with one digit and a true minus sign."""
-    return f"{value:.1f}".replace("-", "\u2212")
+    return f"{value + 0.0:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
 
 
 def size(count: object) -> str:

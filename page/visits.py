@@ -279,11 +279,14 @@ class LateAssistant:
             self._made.forget(thread)
 
     def warm_up(self) -> None:
-        """Import what the first question would otherwise wait for."""
+        """Import what the first question would otherwise wait for, and let articles be found by meaning."""
         self._real()
         import plotly.graph_objects  # noqa: F401
 
         import tools.audit  # noqa: F401
+        from knowledge import library
+
+        library.warm_up(wait=True)
 
     def _real(self) -> Assistant:
         with self._lock:

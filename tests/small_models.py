@@ -122,6 +122,11 @@ def new_model(kind: str, seed: int) -> torch.nn.Module:
     grouped = shape | {"num_key_value_heads": HEADS // 2}
     made: dict[str, tuple[str, str, dict[str, Any]]] = {
         "llama": ("LlamaConfig", "LlamaForCausalLM", grouped),
+        "llama_deep": (
+            "LlamaConfig",
+            "LlamaForCausalLM",
+            grouped | {"hidden_size": 2 * WIDTH, "num_hidden_layers": 2 * LAYERS},
+        ),
         "llama_tied": ("LlamaConfig", "LlamaForCausalLM", grouped | {"tie_word_embeddings": True}),
         "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", grouped),
         "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", grouped | {"head_dim": 8}),

@@ -43,15 +43,15 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
         if has_role(name, "attention_output") or has_role(name, "out"):
             tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
         elif shape[1] == width:
-            gain = checkpoint.read(_norm_before(name, norms)).float()
+            gain = layout.gain(_norm_before(name, norms))
             tensors[name] = changed(tensors[name], partial(_read, gain=gain, rotation=rotation))
     # A head that shares the token table cannot take in the last norm's gain, so it becomes a tensor of its own.
-    gain = checkpoint.read(final[0]).float()
+    gain = layout.gain(final[0])
     source = tensors[heads[0] if heads else table]
     tensors[heads[0] if heads else "lm_head.weight"] = changed(source, partial(_read, gain=gain, rotation=rotation))
     tensors[table] = changed(tensors[table], partial(_read, gain=torch.ones(width), rotation=rotation))
     for name in norms:
-        tensors[name] = changed(tensors[name], torch.ones_like)
+        tensors[name] = changed(tensors[name], partial(torch.full_like, fill_value=1.0 - layout.stored_gain_offset))
     return SeenCheckpoint(checkpoint, tensors)
 
 

@@ -188,7 +188,16 @@ class Layout:
             and block_of(name) is not None
             and block.startswith(block_of(name) or block)
         ]
-        return self.checkpoint.read(names[0]).float() if len(names) == 1 else None
+        return self.gain(names[0]) if len(names) == 1 else None
+
+    def gain(self, norm: str) -> torch.Tensor:
+        """What a norm multiplies with; Gemma stores it less one."""
+        return self.checkpoint.read(norm).float() + self.stored_gain_offset
+
+    @property
+    def stored_gain_offset(self) -> float:
+        """What is added to a stored gain before it multiplies."""
+        return 1.0 if str(self.checkpoint.config.get("model_type", "")).startswith("gemma") else 0.0
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
+import tomllib
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from agent.shelf import Shelf
 from tools.errors import printable
@@ -36,29 +38,67 @@ def result(a: str, b: str, base: str | None = None, answer: str = "disguised_cop
         else [],
         "direction": {"answer": "unknown", "because": []},
         "because": ["unit_order", "unit_partners"] if linked else [],
-        "strength": {"log10_pvalue": -290.4, "words": "extremely strong"} if linked else {"log10_pvalue": None, "words": "none"},
+        "strength": {"log10_pvalue": -290.4, "words": "extremely strong"}
+        if linked
+        else {"log10_pvalue": None, "words": "none"},
         "power": {"largest_noise_caught": 0.5} if answer == "independent" else None,
         "components": [{"name": "language model", "answer": answer, "share_of_parameters": 1.0}],
         "findings": {
-            "same_values": {"question": "Do the two files hold the same numbers?", "role": "decides", "statistic": 0.0,
-                            "unit": "share", "log10_pvalue": 0.0, "n": 1180000, "where": []},
-            "unit_order": {"question": "Do the hidden units stand in the same order?", "role": "decides",
-                           "statistic": 0.998 if linked else 0.005, "unit": "rank correlation",
-                           "log10_pvalue": -290.4 if linked else -0.3, "n": 1408, "where": where},
-            "unit_partners": {"question": "Does each hidden unit have one partner?", "role": "decides",
-                              "statistic": 0.96 if linked else 0.003, "unit": "share of units",
-                              "log10_pvalue": -250.0 if linked else -0.1, "n": 1408, "where": where},
-            "same_tokenizer": {"question": "Do they cut text into the same tokens?", "role": "context", "statistic": 1.0,
-                               "unit": "share", "log10_pvalue": None, "n": 2048, "where": {}},
-            "shared_additions": {"question": "Did both change the base alike?", "role": "context", "abstained": "No base was named."},
+            "same_values": {
+                "question": "Do the two files hold the same numbers?",
+                "role": "decides",
+                "statistic": 0.0,
+                "unit": "share",
+                "log10_pvalue": 0.0,
+                "n": 1180000,
+                "where": [],
+            },
+            "unit_order": {
+                "question": "Do the hidden units stand in the same order?",
+                "role": "decides",
+                "statistic": 0.998 if linked else 0.005,
+                "unit": "rank correlation",
+                "log10_pvalue": -290.4 if linked else -0.3,
+                "n": 1408,
+                "where": where,
+            },
+            "unit_partners": {
+                "question": "Does each hidden unit have one partner?",
+                "role": "decides",
+                "statistic": 0.96 if linked else 0.003,
+                "unit": "share of units",
+                "log10_pvalue": -250.0 if linked else -0.1,
+                "n": 1408,
+                "where": where,
+            },
+            "same_tokenizer": {
+                "question": "Do they cut text into the same tokens?",
+                "role": "context",
+                "statistic": 1.0,
+                "unit": "share",
+                "log10_pvalue": None,
+                "n": 2048,
+                "where": {},
+            },
+            "shared_additions": {
+                "question": "Did both change the base alike?",
+                "role": "context",
+                "abstained": "No base was named.",
+            },
         },
         "behaviour": None,
         "attribution": None,
-        "cost": {"bytes_read_a": 1000, "bytes_read_b": 1000, "bytes_total_a": 2360000, "bytes_total_b": 2360000,
-                 "seconds": 1.5, "peak_rss_bytes": 300000000},
+        "cost": {
+            "bytes_read_a": 1000,
+            "bytes_read_b": 1000,
+            "bytes_total_a": 2360000,
+            "bytes_total_b": 2360000,
+            "seconds": 1.5,
+            "peak_rss_bytes": 300000000,
+        },
         "limits": ["This result does not say who was first."],
         "reproduce": {"command": f"python -m tools compare {a} {b} --seed 0"},
-    }  # fmt: skip
+    }
 
 
 class Audit:
@@ -83,22 +123,54 @@ class Audit:
     def describe(self, name: str, *, stop: Any = None) -> dict[str, Any]:
         self.calls.append(("describe", (name,)))
         self._work(None, stop)
-        return {"name": name, "format": "safetensors", "parameters": 1180000, "tensors": 39, "bytes": 2360000,
-                "dtypes": {"float16": 39}, "architecture": self.poison or "LlamaForCausalLM", "hidden_size": 128, "layers": 4,
-                "hidden_units": 352, "vocabulary": 2048, "tokenizer_class": self.poison or "PreTrainedTokenizerFast",
-                "limits": []}  # fmt: skip
+        return {
+            "name": name,
+            "format": "safetensors",
+            "parameters": 1180000,
+            "tensors": 39,
+            "bytes": 2360000,
+            "dtypes": {"float16": 39},
+            "architecture": self.poison or "LlamaForCausalLM",
+            "hidden_size": 128,
+            "layers": 4,
+            "hidden_units": 352,
+            "vocabulary": 2048,
+            "tokenizer_class": self.poison or "PreTrainedTokenizerFast",
+            "limits": [],
+        }
 
     def stress(self, name: str, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
         self.calls.append(("stress", (name,)))
         self._work(on_finding, stop)
         rows = [
-            {"perturbation": "add_noise", "about": "adds noise", "amount": 0.05, "unit": "share", "recognised": True,
-             "answer": "disguised_copy", "probes": {"unit_order": -200.0}},
-            {"perturbation": "shuffle_units", "about": "shuffles", "amount": None, "unit": None, "recognised": True,
-             "answer": "disguised_copy", "probes": {"unit_partners": -200.0}},
-            {"perturbation": "add_noise", "about": "adds noise", "amount": 5.0, "unit": "share", "recognised": False,
-             "answer": "independent", "probes": {"unit_order": None}},
-        ]  # fmt: skip
+            {
+                "perturbation": "add_noise",
+                "about": "adds noise",
+                "amount": 0.05,
+                "unit": "share",
+                "recognised": True,
+                "answer": "disguised_copy",
+                "probes": {"unit_order": -200.0},
+            },
+            {
+                "perturbation": "shuffle_units",
+                "about": "shuffles",
+                "amount": None,
+                "unit": None,
+                "recognised": True,
+                "answer": "disguised_copy",
+                "probes": {"unit_partners": -200.0},
+            },
+            {
+                "perturbation": "add_noise",
+                "about": "adds noise",
+                "amount": 5.0,
+                "unit": "share",
+                "recognised": False,
+                "answer": "independent",
+                "probes": {"unit_order": None},
+            },
+        ]
         return {"name": name, "rows": rows, "seconds": 0.5, "limits": []}
 
     def behave(
@@ -116,8 +188,15 @@ class Audit:
             "share_of_wrong_the_same": [0.1, 0.1, 0.0],
             "divergence_bits": [0.6, 0.6, 0.7],
         }
-        return {"items": [{"said": self.poison}] * 48, "noise_levels": [0.0, 0.02, 0.1], "pair": pair, "control": beside,
-                "models": {"a": {"name": a}, "b": {"name": b}}, "limits": [], "seconds": 1.0}  # fmt: skip
+        return {
+            "items": [{"said": self.poison}] * 48,
+            "noise_levels": [0.0, 0.02, 0.1],
+            "pair": pair,
+            "control": beside,
+            "models": {"a": {"name": a}, "b": {"name": b}},
+            "limits": [],
+            "seconds": 1.0,
+        }
 
     def _work(self, on_finding: Any, stop: Any) -> None:
         if on_finding is not None:
@@ -143,8 +222,9 @@ def poison(made: dict[str, Any], text: str) -> None:
     """Put hostile text wherever a suspect's files can bring it into a result."""
     for row in made["findings"]["unit_order"]["where"]:
         row["a"] = row["b"] = row["role"] = text
-    made["findings"]["same_values"]["where"] = [{"layer": None, "role": text, "a": text, "b": text, "statistic": 0.0,
-                                                 "log10_pvalue": None, "n": 1}]  # fmt: skip
+    made["findings"]["same_values"]["where"] = [
+        {"layer": None, "role": text, "a": text, "b": text, "statistic": 0.0, "log10_pvalue": None, "n": 1}
+    ]
     made["findings"]["shared_additions"]["abstained"] = text
     made["a"]["files"] = {text: None}
     made["a"]["revision"] = text
@@ -154,42 +234,15 @@ def poison(made: dict[str, Any], text: str) -> None:
         change["where"] = [text]
 
 
-ARTICLES = {
-    "how-we-compare": ("How does this tool compare two models?", "这个工具怎样比较两个模型？",
-                       "It lays the weights of both models side by side. It asks whether hidden units stand in the same order.",
-                       "它把两个模型的权重并排放在一起，看隐藏单元的次序是否相同。"),
-    "noise-histogram": ("What is a noisy copy?", "什么是加了噪声的复制品？",
-                        "A noisy copy is a model whose every weight was nudged a little.", "加了噪声的复制品，就是每个权重都被轻轻推了一下的模型。"),
-    "case-llama3v": ("Case: Llama3-V (2024)", "案例：Llama3-V（2024年）",
-                     "In 2024 users reported that Llama3-V looked like MiniCPM with noise. The authors apologised.",
-                     "2024年有网友指出，Llama3-V像是加了噪声的MiniCPM。作者道歉了。"),
-    "closed-models": ("Can you check a closed model?", "能查闭源模型吗？", "No. For a closed model we cannot tell.", "不能。闭源模型我们说不准。"),
-    "verdict-words": ("What do our verdict words mean?", "结论的用词是什么意思？", "Each comparison ends in one of seven answers.",
-                      "每次比较都落在七种答案之一。"),
-    "fair-accusation": ("How to raise a suspicion fairly", "怎样公平地提出怀疑", "Ask the other side first.", "先问问对方。"),
-    "lesson-plans": ("A lesson in 45 minutes", "四十五分钟的一节课", "Start with two cases side by side.", "先把两个案例放在一起。"),
-    "what-is-wrapping": ("What is a wrapper?", "套壳是什么意思？", "A wrapper is a new front on another firm's model.", "套壳是在别人的模型外面套一层。"),
-}  # fmt: skip
-_WORDS = {
-    "case-llama3v": ("llama3", "minicpm", "stanford", "斯坦福", "清华简"),
-    "what-is-wrapping": ("wrap", "套壳"),
-    "noise-histogram": ("noise", "噪声"),
-    "closed-models": ("chatgpt", "文心"),
-    "lesson-plans": ("lesson", "teach", "quiz", "教案", "老师", "课"),
-    "fair-accusation": ("accus", "blame", "thief", "小偷", "谁干的"),
-    "how-we-compare": ("compare", "weights", "unit", "比较", "权重", "单元"),
-    "verdict-words": ("verdict", "sure", "copy", "把握", "复制"),
-}
+ARTICLES = tomllib.loads((Path(__file__).parent / "articles.toml").read_text(encoding="utf-8"))
 
 
 class Article:
     """An article with what the toolbox reads of it."""
 
     def __init__(self, topic: str, language: str, extra: str = "") -> None:
-        en_title, zh_title, en_text, zh_text = ARTICLES[topic]
         self.topic, self.language = topic, language
-        self.title = zh_title if language == "zh" else en_title
-        text = zh_text if language == "zh" else en_text
+        self.title, text = ARTICLES[topic][f"{language}_title"], ARTICLES[topic][language]
         caveat = "这不等于有人做错了。" if language == "zh" else "It does not say that anyone did wrong."
         self.paragraphs = [text + extra, caveat]
         self.caveats = {1}
@@ -212,19 +265,25 @@ class Library:
     def search(self, question: str, language: str, limit: int = 3) -> list[dict[str, Any]]:
         self.asked.append((question, language))
         low = question.lower()
-        found = [topic for topic, words in _WORDS.items() if any(word in low for word in words)]
+        found = [topic for topic, kept in ARTICLES.items() if any(word in low for word in kept["words"])]
         articles = [Article(topic, language, self.extra) for topic in found[:limit]]
         return [
-            {"topic": a.topic, "title": a.title, "language": language, "text": a.paragraphs[0], "sources": a.sources,
-             "relevance": 0.9}
+            {
+                "topic": a.topic,
+                "title": a.title,
+                "language": language,
+                "text": a.paragraphs[0],
+                "sources": a.sources,
+                "relevance": 0.9,
+            }
             for a in articles
-        ]  # fmt: skip
+        ]
 
 
 class Report:
     """tools.report in few words."""
 
-    WORDS = {
+    WORDS: ClassVar = {
         "disguised_copy": ("Disguised copy", "改头换面的复制品"),
         "independent": ("Independent", "相互独立"),
         "undecided": ("Undecided", "无法判断"),

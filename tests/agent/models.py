@@ -88,7 +88,8 @@ LIES_IN_CHINESE = (
     "Both models number their hidden units in the same order. [E1]",
 )
 TRUTH = {
-    "en": "Both models number their hidden units in the same order in 4 of 4 layers. [E1] The measured agreement is {E1.statistic}. [E1]",
+    "en": "Both models number their hidden units in the same order in 4 of 4 layers. [E1] "
+    "The measured agreement is {E1.statistic}. [E1]",
     "zh": "两个模型的隐藏单元在 4 层中的 4 层里次序相同。[E1]",
 }
 

@@ -93,7 +93,7 @@ def test_what_a_user_can_mend_is_said_with_the_way_out(make: Any, audit: Audit, 
     visit = Visit(make())
     step = visit.ask(message)
     assert step.kind == "reply" and wanted in step.text and (step.artifact or {})["answer"] is None
-    assert [s for s in visit.steps if s.kind == "finished"][0].artifact is None
+    assert next(s for s in visit.steps if s.kind == "finished").artifact is None
     assert [name for name, _ in visit.tools] == ["compare"]
     why = visit.ask("为什么？" if "请" in wanted else "Why?")
     assert (why.artifact or {})["answer"] is None
@@ -138,8 +138,18 @@ def test_only_exhibits_are_opened_on_a_public_page(monkeypatch: pytest.MonkeyPat
         with monkeypatch.context() as only:
             only.setenv(name, "1")
             assert settings.allowed("exhibits/llama3v/suspect")
-            for refused in ("/etc/passwd", "exhibits/../exhibits/llama3v/suspect", "exhibits/llama3v/../../x", "owner/name",
-                            "exhibits", "exhibits/llama3v/link", "exhibits/none", "~", "\0", "x" * 5000):  # fmt: skip
+            for refused in (
+                "/etc/passwd",
+                "exhibits/../exhibits/llama3v/suspect",
+                "exhibits/llama3v/../../x",
+                "owner/name",
+                "exhibits",
+                "exhibits/llama3v/link",
+                "exhibits/none",
+                "~",
+                "\0",
+                "x" * 5000,
+            ):
                 assert not settings.allowed(refused), refused
 
 

@@ -58,7 +58,8 @@ def test_a_first_word_needs_neither_torch_nor_an_index() -> None:
     assert done.returncode == 0, done.stderr
     records = json.loads(done.stdout)
     assert [record["language"] for record in records] == ["en", "zh"]
-    probe = "import sys, agent.assistant as a; a.Assistant(); print([m for m in ('torch', 'chromadb', 'gradio') if m in sys.modules])"
+    heavy = "[name for name in ('torch', 'chromadb', 'gradio') if name in sys.modules]"
+    probe = f"import sys, agent.assistant as a; a.Assistant(); print({heavy})"
     shown = subprocess.run(
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -73,6 +74,7 @@ def test_importing_the_package_costs_nothing() -> None:
     assert shown.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / X / "model.safetensors").exists(), reason="the exhibits are not built")
 def test_the_real_thing_in_both_languages() -> None:
     done = _run(

@@ -99,7 +99,7 @@ def test_the_first_result_is_still_known_after_others(visit: Visit) -> None:
     visit.ask(ASK["en"])
     visit.ask(f"And compared with {Z}?")
     visit.ask("What is a wrapper?")
-    assert "independent" == (visit.ask("why?").artifact or {})["answer"]
+    assert (visit.ask("why?").artifact or {})["answer"] == "independent"
 
 
 def test_one_model_is_asked_about_then_answered(visit: Visit, audit: Audit) -> None:

@@ -139,9 +139,14 @@ def test_renamed_tensors_are_quoted_as_code(make: Any) -> None:
         def compare(self, *names: Any, **options: Any) -> dict[str, Any]:
             made = super().compare(*names, **options)
             made["findings"]["tensor_names"] = {
-                "question": "Same names?", "role": "context", "statistic": 1.0, "unit": "share", "log10_pvalue": None, "n": 7,
+                "question": "Same names?",
+                "role": "context",
+                "statistic": 1.0,
+                "unit": "share",
+                "log10_pvalue": None,
+                "n": 7,
                 "where": {"renames": [{"a": "INJECTED stolen 42", "b": "m"}]},
-            }  # fmt: skip
+            }
             made["because"] = ["tensor_names"]
             return made
 

@@ -100,8 +100,11 @@ def test_famous_names_are_never_taken_for_files() -> None:
         (f"Is {X}/ the same as {Y}/?", [X, Y]),
         ("C:\\models\\one 和 D:/models/two", ["C:\\models\\one", "D:/models/two"]),
         ("\\\\server\\share\\one vs ~/two", ["\\\\server\\share\\one", "~/two"]),
-        ('"my models/the one" and \'other one/x\'', ["my models/the one", "other one/x"]),
-        ("see https://huggingface.co/openbmb/MiniCPM-V/tree/main, or hf.co/meta-llama/Llama-3.", ["openbmb/MiniCPM-V", "meta-llama/Llama-3"]),
+        ("\"my models/the one\" and 'other one/x'", ["my models/the one", "other one/x"]),
+        (
+            "see https://huggingface.co/openbmb/MiniCPM-V/tree/main, or hf.co/meta-llama/Llama-3.",
+            ["openbmb/MiniCPM-V", "meta-llama/Llama-3"],
+        ),
         ("[this](https://huggingface.co/a1/b1)", ["a1/b1"]),
         ("one.safetensors or two.bin", ["one.safetensors", "two.bin"]),
         ("and/or, yes/no, 24/7, 2024/06/03, A/B, GPT-4/Claude, input/output, 他/她, he/she, /help", []),
@@ -110,7 +113,7 @@ def test_famous_names_are_never_taken_for_files() -> None:
         ("Isn't it models/a's twin?", ["models/a"]),
         ("", []),
     ],
-)  # fmt: skip
+)
 def test_names_in_a_text(message: str, names: list[str]) -> None:
     assert [named.name for named in find_names(visible(message))] == names
 

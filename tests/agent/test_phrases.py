@@ -78,7 +78,7 @@ def test_every_sentence_that_is_said_exists_and_every_one_is_said() -> None:
     asked |= {f"chip_{key}" for call in re.findall(r"(?:chips|follow_up)\(([^()]*(?:\([^()]*\)[^()]*)*)\)", code)
               for key in re.findall(r"(?<![\w\[(])\"([a-z_]+)\"", call) if f"chip_{key}" in CHIPS}  # fmt: skip
     assert asked <= set(sentences())
-    quoted = set(re.findall(r"\"([a-z_0-9]+)\"", code))
+    quoted = set(re.findall(r"[\"']([a-z_0-9]+)[\"']", code))
     families = (
         "word_",
         "child_",

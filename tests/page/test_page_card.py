@@ -172,4 +172,6 @@ def test_numbers_as_read() -> None:
     assert numbers.agreement(-0.0421) == "\u22120.042"
     assert numbers.size(999) == "999 B" and numbers.size(4_813_824) == "4.8 MB" and numbers.size(None) == "–"
     assert numbers.seconds(0.031) == "0.03 s" and numbers.seconds(125.0) == "2 min 5 s"
+    assert numbers.log10(-0.03) == "0.0" and numbers.log10(-744.24) == "\u2212744.2"
+    assert numbers.number(-0.0384) == "\u22120.0384"
     assert numbers.number(0.05017) == "0.0502" and numbers.number(float("nan")) == "–"

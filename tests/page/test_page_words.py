@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, say
+from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, knows, say
 from tools.components import NAMES
 
 BANNED = re.compile(
@@ -62,6 +62,11 @@ def test_what_probes_say_of_themselves_has_its_chinese() -> None:
                 said = node.args[0]
             if isinstance(said, ast.Constant) and isinstance(said.value, str):
                 assert said.value in CHINESE, f"{path.name}: put its Chinese into page/words.py"
+
+
+def test_every_disguise_has_its_words() -> None:
+    folder = Path(__file__).resolve().parents[2] / "tools" / "perturbations"
+    assert [path.stem for path in folder.glob("[a-z]*.py") if not knows(f"disguise_{path.stem}")] == []
 
 
 def test_every_part_of_a_model_has_its_chinese() -> None:

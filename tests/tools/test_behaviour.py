@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -149,7 +150,7 @@ def test_same_seed_same_numbers_and_another_seed_others() -> None:
 def test_swapping_mirrors() -> None:
     one, two = behave(SUSPECT, ORIGINAL, STRANGER), behave(ORIGINAL, SUSPECT, STRANGER)
     for key, values in one["pair"].items():
-        mirrored = key.replace("_a", "_?").replace("_b", "_a").replace("_?", "_b")
+        mirrored = re.sub(r"_([ab])(?=_is|$)", lambda side: "_b" if side[1] == "a" else "_a", key)
         assert two["pair"][mirrored] == values, key
     assert one["models"]["a"]["right"] == two["models"]["b"]["right"]
     assert two["models"]["b"]["ran_in_the_other_models_code"] is True

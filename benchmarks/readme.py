@@ -1,0 +1,46 @@
+"""Fills the README's run, rule and table of probes from the program itself: `python -m benchmarks.readme [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from tools import verdict
+from tools.audit import compare
+from tools.probes import all_probes
+from tools.report import markdown
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+RUN = ("exhibits/llama3v/suspect", "exhibits/llama3v/original", "exhibits/llama3v/base")
+
+
+def filled(text: str) -> str:
+    """The README with its three generated parts made anew."""
+    report = markdown(compare(*RUN)).partition("## All findings")[0].strip()
+    command = "$ python -m tools compare {} {} --base {}\n\n".format(*RUN)
+    text = _between(text, "<!-- run: [^\n]*-->\n```\n", "\n```", command + report)
+    rule = inspect.getsource(verdict.decide)
+    text = _between(text, "turns findings into an answer:\n\n```[a-z]*\n", "\n```", rule.rstrip())
+    rows = "\n".join(f"| `{p.name}` | {p.question} | {p.role} |" for p in all_probes())
+    return _between(text, r"\| probe \| question \| role \|\n\|---\|---\|---\|\n", "\n\n", rows)
+
+
+def _between(text: str, start: str, stop: str, new: str) -> str:
+    found = re.search(start, text)
+    if found is None:
+        raise SystemExit(f"The README has no place that matches {start!r}.")
+    end = text.index(stop, found.end())
+    return text[: found.end()] + new + text[end:]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true", help="only say whether the README is up to date")
+    now = README.read_text(encoding="utf-8")
+    new = filled(now)
+    if parser.parse_args().check:
+        sys.exit("README.md is out of date: python -m benchmarks.readme" if new != now else 0)
+    README.write_text(new, encoding="utf-8")
