@@ -59,9 +59,10 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
     # gr.HTML would need 'unsafe-eval'; Markdown keeps HTML of ours, and sanitises it once more.
     as_written: dict[str, Any] = {"latex_delimiters": [], "container": False}
 
-    with gr.Blocks(
+    page = gr.Blocks(
         title="Whose Weights? 谁的权重？", analytics_enabled=False, fill_width=True, delete_cache=(3600, 7200)
-    ) as page:
+    )
+    with page:
         with gr.Row(elem_id="top"):
             heading = gr.Markdown(_heading("en"), **as_written, elem_id="heading")
             new = gr.Button(say("en", "new"), size="sm", elem_id="new")

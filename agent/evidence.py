@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.phrases import knows, say
 from tools.errors import printable
 from tools.words import PROBES
 
@@ -157,6 +158,14 @@ _INERT = str.maketrans({"`": "'", "<": "‹", ">": "›", "[": "(", "]": ")", "|
 def model_name(name: object) -> str:
     """A model's name as inline code: nothing in it can be read as Markdown."""
     return "`" + printable(name, 120).replace("`", "'") + "`"
+
+
+def title_of_work(tool: str, arguments: Mapping[str, Any], language: str) -> str:
+    """What a tool is doing, in one plain sentence."""
+    names = {key: model_name(arguments[key]) for key in ("a", "b", "base", "name") if arguments.get(key)}
+    if tool == "compare" and "base" in names:
+        tool = "compare_base"
+    return say(language, f"tool_{tool}" if knows(f"tool_{tool}") else "tool_search", **names)
 
 
 def title_of(passage: Mapping[str, Any], language: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent import settings
-from agent.evidence import STRENGTHS, Cited, closest, harmless, layers, model_name, numbered, question_of, title_of
+from agent.evidence import STRENGTHS, Cited, closest, harmless, layers, model_name, question_of, title_of
 from agent.fairness import heated_words
 from agent.memory import numbers_in
 from agent.phrases import knows, say
@@ -144,7 +144,7 @@ class _Speaker:
         self.turn, self.intent, self.before = turn, turn.intent, turn.before
         self.language, self.report = turn.intent.language, report
         self.results, self.passages = turn.results, turn.passages
-        self.cited: list[Cited] = numbered(self.results)
+        self.cited: list[Cited] = turn.cited
 
     def say(self, key: str, **facts: object) -> str:
         """One of our sentences."""
@@ -356,7 +356,7 @@ class _Speaker:
     def describe(self, records: Sequence[Mapping[str, Any]]) -> Spoken:
         """What models consist of."""
         parts = [self.preamble()]
-        for record in records:
+        for place, record in enumerate(records, 1):
             facts = []
             parameters, tensors = record.get("parameters"), record.get("tensors")
             count = len(tensors) if isinstance(tensors, (list, dict)) else tensors
@@ -378,7 +378,7 @@ class _Speaker:
             architecture = str(record.get("architecture") or "")
             if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,59}", architecture) and not heated_words(architecture):
                 facts.append(self.say("d_architecture", architecture=f"`{architecture}`"))
-            parts.append(self.say("described", name=model_name(record.get("name"))))
+            parts.append(f"{self.say('described', name=model_name(record.get('name')))} [E{place}]")
             parts.append("\n".join(f"- {fact}" for fact in facts))
         parts.append(self.say("d_claims"))
         name = str(records[-1].get("name"))
@@ -388,11 +388,12 @@ class _Speaker:
     def stress(self, records: Sequence[Mapping[str, Any]]) -> Spoken:
         """Which changes are seen through."""
         parts = [self.preamble()]
-        for record in records:
+        for place, record in enumerate(records, 1):
             rows = [row for row in record.get("rows") or [] if isinstance(row, Mapping)]
             tried = [row for row in rows if row.get("recognised") is not None]
             kept = sum(bool(row["recognised"]) for row in tried)
-            parts.append(self.say("stressed", name=model_name(record.get("name")), count=len(tried), kept=kept))
+            told = self.say("stressed", name=model_name(record.get("name")), count=len(tried), kept=kept)
+            parts.append(f"{told} [E{place}]")
             parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
         parts.append(self.say("stressed_note"))
         return Spoken(_paragraphs(parts), False, self.chips("help", "examples"))
@@ -402,6 +403,8 @@ class _Speaker:
         key = f"change_{row.get('perturbation')}"
         name = self.say(key) if knows(key) else f"`{harmless(row.get('perturbation'), 40)}`"
         amount = row.get("amount")
+        if isinstance(amount, str):
+            return name if amount == "all" else f"{name} (`{harmless(amount, 20)}`)"
         if not isinstance(amount, (int, float)):
             return name
         return f"{name} ({share(amount) if str(row.get('unit') or '').startswith('share') else number(amount)})"
@@ -434,10 +437,10 @@ class _Speaker:
             ]
             if third is not None:
                 closer.append(two < third if apart else two > third)
-            lines.append("- " + self.say(key, pair=shown[0], control=shown[1], b=b, noise=share(noise[-1])))
+            lines.append("- " + self.say(key, pair=shown[0], control=shown[1], b=b, noise=share(noise[-1])) + " [E1]")
         parts = [self.preamble(), self.say("behaved", a=a, b=b, count=len(record.get("items") or ())), "\n".join(lines)]
         if closer:
-            parts.append(self.say("behaved_closer" if all(closer) else "behaved_not_closer"))
+            parts.append(self.say("behaved_closer" if all(closer) else "behaved_not_closer") + " [E1]")
         parts.append(self.say("behaved_note"))
         chips = self.chips("sure", "limits", "report") if self.before.results else self.chips("help")
         return Spoken(_paragraphs(parts), False, chips)
@@ -663,7 +666,7 @@ class _Speaker:
             return Spoken(word, False, self.chips("help")) if word else self.not_covered()
         return Spoken(self.told(word), False, self.chips("wrapping", "case", "help"))
 
-    def told(self, opening: str, most: int = 3) -> str:
+    def told(self, opening: str) -> str:
         """What the articles say: the best one's answer, what it does not mean, and where else to read."""
         first = self.passages[0]
         text = passage_text(first.get("text", ""), self.language)
@@ -673,9 +676,10 @@ class _Speaker:
         caveat = first_sentences(passage_text(first.get("caveat", ""), self.language), 2)
         if caveat:
             parts.append(self.say("not_meaning", text=caveat) + " [K1]")
-        for place, passage in enumerate(self.passages[1:most], 2):
-            lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
-            parts.append(f"**{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
+        if len(self.passages) > 1:
+            second = self.passages[1]
+            lead = first_sentences(passage_text(second.get("text", ""), self.language), 2)
+            parts.append(f"**{harmless(title_of(second, self.language), 120)}** {lead} [K2]")
         parts.append(self.read_more())
         return _paragraphs(parts)
 

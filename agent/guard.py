@@ -16,7 +16,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from agent.cues import cue, plain_words
-from agent.evidence import LINKED, for_model, numbered, passages_for_model
+from agent.evidence import LINKED, Cited, for_model, passages_for_model
 from agent.explain import Spoken, framed, sentences
 from agent.fairness import heated_words
 from agent.guide import Guide
@@ -59,6 +59,7 @@ class Facts:
     said: Sequence[str] = ()
     worded: str = ""
     names: frozenset[str] = frozenset()
+    cited: Sequence[Cited] = ()
     numbers: frozenset[float] = field(default_factory=frozenset)
 
     @classmethod
@@ -77,6 +78,7 @@ class Facts:
             said=turn.said,
             worded=worded,
             names=turn.named,
+            cited=turn.cited,
             numbers=frozenset(held | lengths | spoken),
         )
 
@@ -129,7 +131,7 @@ def own_faults(text: str, facts: Facts) -> list[str]:
     if _MARKUP.search(plain) or _HIDDEN.search(text):
         faults.append("markup, a link, an image or hidden characters")
     faults += _heated(plain, facts)
-    known = {item.id for item in numbered(facts.results)} | {f"K{n}" for n in range(1, len(facts.passages) + 1)}
+    known = {item.id for item in facts.cited} | {f"K{n}" for n in range(1, len(facts.passages) + 1)}
     faults += [f"unknown citation [{mark}]" for mark in dict.fromkeys(_CITE.findall(text)) if mark not in known]
     unmarked = re.sub(r"^\s*\d+\. ", "", plain, flags=re.M)
     for value in numbers_of(unmarked):
@@ -169,7 +171,7 @@ def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
     if _folded(bare).strip(" .!?。！？:：") in trusted:
         return []
     faults = []
-    cited = {item.id: item for item in numbered(facts.results)}
+    cited = {item.id: item for item in facts.cited}
     sources = _folded(facts.worded) + " ".join(
         _folded(_texts([facts.passages[int(mark[1:]) - 1]])[0])
         for mark in marks
@@ -421,7 +423,7 @@ def _brief(turn: Turn) -> str:
 
 def _fill(text: str, facts: Facts) -> str:
     """Put numbers in the place of marks like {E3.statistic}, so that none can be misquoted."""
-    cited = {item.id: item for item in numbered(facts.results)}
+    cited = {item.id: item for item in facts.cited}
 
     def value(match: re.Match[str]) -> str:
         item = cited.get(match[1])

