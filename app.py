@@ -22,11 +22,14 @@ from starlette.middleware import Middleware
 
 from agent.settings import badge
 from page import card, markup
+from page.conversation import Notice
 from page.exhibits import Exhibit, read_exhibits, starters
 from page.programs import compare
 from page.safety import ClosedDoors
 from page.visits import LONGEST_MESSAGE, Assistant, LateAssistant, Visit, Visits
 from page.words import LANGUAGE_NAMES, Language, choose_language, say
+
+log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).resolve().parent / "page"
 
@@ -107,9 +110,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                 with gr.Tab(say("en", "tab_evidence"), id="evidence") as tab_evidence:
                     findings = gr.Markdown(card.findings(None, "en"), **as_written, elem_id="findings")
                     with gr.Row(visible=False) as downloads:
-                        report = gr.DownloadButton(
-                            say("en", "download_markdown"), size="sm", elem_id="report-md"
-                        )
+                        report = gr.DownloadButton(say("en", "download_markdown"), size="sm", elem_id="report-md")
                         data = gr.DownloadButton(say("en", "download_json"), size="sm", elem_id="report-json")
                     with gr.Accordion(say("en", "raw"), open=False, visible=False, elem_id="raw") as raw_fold:
                         raw = gr.JSON(show_label=False, max_height=420)
@@ -119,9 +120,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                     for exhibit in exhibits:
                         stories.append((gr.Markdown(**as_written, elem_classes="story"), exhibit))
                         for question in exhibit.questions:
-                            questions.append(
-                                (gr.Button(question["en"], size="sm", elem_classes="ask"), question)
-                            )
+                            questions.append((gr.Button(question["en"], size="sm", elem_classes="ask"), question))
                 with gr.Tab(say("en", "tab_method"), id="method") as tab_method:
                     method = gr.Markdown(card.method("en", badge("en")), **as_written)
 
@@ -156,10 +155,17 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
 
         def answer(request: gr.Request) -> Iterator[list[Any]]:
             visit = visits.of(request.session_hash)
-            for result_is_new in visits.answer(visit):
-                news = evidence_now(visit) if result_is_new else [gr.skip()] * len(evidence)
-                yield [visit.conversation.shown(visit.language), gr.skip(), gr.skip(), *news]
-            yield [gr.skip(), *buttons_now(visit), *[gr.skip()] * len(evidence)]
+            unchanged = [gr.skip()] * len(evidence)
+            try:
+                for result_is_new in visits.answer(visit):
+                    news = evidence_now(visit) if result_is_new else unchanged
+                    yield [visit.conversation.shown(visit.language), gr.skip(), gr.skip(), *news]
+            except Exception:
+                log.exception("the answer could not be shown")
+                visit.conversation.settle("failed")
+                visit.conversation.add(Notice("failed"))
+                yield [visit.conversation.shown(visit.language), gr.skip(), gr.skip(), *unchanged]
+            yield [gr.skip(), *buttons_now(visit), *unchanged]
 
         def end(request: gr.Request) -> list[Any]:
             visit = visits.of(request.session_hash)
@@ -192,10 +198,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                 ),
                 gr.update(label=say(chosen, "box"), placeholder=say(chosen, "box_placeholder")),
                 *(gr.update(value=say(chosen, key)) for key in ("send", "stop", "new")),
-                *(
-                    gr.update(label=say(chosen, key))
-                    for key in ("tab_evidence", "tab_exhibits", "tab_method", "raw")
-                ),
+                *(gr.update(label=say(chosen, key)) for key in ("tab_evidence", "tab_exhibits", "tab_method", "raw")),
                 markup.block("intro", [f"<p>{told}</p>"]),
                 card.method(chosen, badge(chosen)),
                 card.findings(visit.result, chosen),
@@ -274,9 +277,7 @@ def _heading(language: Language) -> str:
 
 
 def _placeholder(language: Language) -> str:
-    return markup.block(
-        "start", [f"<h2>{say(language, 'start_title')}</h2><p>{say(language, 'start_text')}</p>"]
-    )
+    return markup.block("start", [f"<h2>{say(language, 'start_title')}</h2><p>{say(language, 'start_text')}</p>"])
 
 
 def _examples(exhibits: list[Exhibit], language: Language) -> list[ExampleMessage]:

@@ -181,7 +181,7 @@ class _Speaker:
         if not self.results:
             return _paragraphs([self.preamble(), words, self.read_more()])
         summary = self.report.summary(dict(self.main), self.language)
-        limits = self.joined(summary["not_meaning"][:2])
+        limits = self.joined(_ends(summary["not_meaning"]))
         return _paragraphs(
             [
                 self.preamble(),
@@ -231,7 +231,7 @@ class _Speaker:
             headline = f"{summary['icon']} **{word}。**{sentence}{ids}"
         if depth == "one_sentence":
             return headline
-        not_meaning = self.joined(summary["not_meaning"][:2])
+        not_meaning = self.joined(_ends(summary["not_meaning"]))
         if depth == "child":
             parts = [
                 headline,
@@ -244,6 +244,7 @@ class _Speaker:
             self.say("sure", text=summary["strength"]) if summary["strength"] else "",
             _paragraphs([self.say("why"), self.reasons(result, summary)], "\n") if summary["reasons"] else "",
             self.about_units(result),
+            self.changes(result, summary),
             _paragraphs([self.say("engineer"), self.table(result)], "\n") if depth == "engineer" else "",
             self.say("not_meaning", text=not_meaning) if not_meaning else "",
             self.say("next", text=summary["next"]) if summary["next"] else "",
@@ -264,6 +265,14 @@ class _Speaker:
                 lines.append(f"{len(lines) + 1}. {text} {mark}".rstrip())
         return "\n".join(lines[:3])
 
+    def changes(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+        """What was done to the one to make the other, as far as it was measured; and which came first, if that is known."""
+        changed = [harmless(phrase, 200) for phrase in summary.get("changes") or ()]
+        lines = [self.say("changed", list=self.say("semicolon").join(changed))] if changed else []
+        if result["direction"]["answer"] != "unknown" and summary.get("direction"):
+            lines.append(self.say("came_first", text=self.as_code(result, str(summary["direction"]))))
+        return _paragraphs([f"{line} {self.ids_of(result)}" for line in lines])
+
     def about_units(self, result: Mapping[str, Any]) -> str:
         """What hidden units are, where the reasons speak of them."""
         if not {"unit_order", "unit_partners"} & set(result["because"]):
@@ -272,7 +281,10 @@ class _Speaker:
 
     def headline(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         """The headline with the names of the models as code."""
-        text = str(summary["headline"])
+        return self.as_code(result, str(summary["headline"]))
+
+    def as_code(self, result: Mapping[str, Any], text: str) -> str:
+        """A sentence with the names of the models as code."""
         for name in sorted({_name_of(result, side) for side in ("a", "b", "base")} - {""}, key=len, reverse=True):
             text = re.sub(rf"(?<!`){re.escape(printable(name))}(?!`)", lambda match: model_name(match[0]), text)
         return text
@@ -605,9 +617,9 @@ class _Speaker:
         elif way == "unknown":
             text = self.say("direction_unknown")
         else:
-            text = summary.get("direction") or self.say(
-                f"direction_{way}", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"])
-            )
+            names = {side: model_name(result[side]["name"]) for side in ("a", "b")}
+            said = str(summary.get("direction") or "")
+            text = self.as_code(result, said) if said else self.say(f"direction_{way}", **names)
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
 
     def on_limits(self) -> Spoken:
@@ -914,6 +926,11 @@ def _at(table: Mapping[str, Any], key: str, level: int) -> float | None:
 def share(value: float) -> str:
     """A share in percent."""
     return f"{100 * value:.0f}%" if 100 * value >= 10 or value == 0 else f"{100 * value:.1f}%"
+
+
+def _ends(texts: Sequence[str]) -> list[str]:
+    """The first and the last of the limits: the most important one, and that this is not about right and wrong."""
+    return [texts[0], texts[-1]] if len(texts) > 1 else list(texts)
 
 
 def _paragraphs(parts: Sequence[str], between: str = "\n\n") -> str:

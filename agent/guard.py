@@ -23,6 +23,7 @@ from agent.guide import Guide
 from agent.language import language_of
 from agent.memory import numbers_in
 from agent.phrases import say
+from agent.phrases import sentences as our_sentences
 from agent.toolbox import MEASURING
 from agent.turns import Turn, recall
 from tools.errors import printable
@@ -33,6 +34,10 @@ MOST_RETRIES = 2
 # A conversation keeps this many questions; what was measured before them is forgotten.
 TURNS_KEPT = 60
 LONGEST_WORDING = 3000
+# Share of a sentence's telling words that must stand in what it cites, and share of its three-word runs that must
+# stand in a cited passage: single words can be put together to say the opposite, runs hardly.
+LEAST_SUPPORT = 0.8
+LEAST_QUOTED = 0.6
 
 _CITE = re.compile(r"\[([EK]\d{1,3})\]")
 _NUMBER = re.compile(r"(?<![\w.^])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w^]|\.\d)")
@@ -193,9 +198,14 @@ def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
             faults.append(f"count not in the evidence: {match[0]}")
     if (word := cue("claim.number_word").search(bare)) and _folded(word[0]) not in sources:
         faults.append(f"number in words that is not in the evidence: {word[0]}")
+    known = sources
     if any(mark[0] == "E" for mark in marks):
         faults += _stance_faults(bare, facts)
-    if _supported(bare, sources + _folded(" ".join(str(i.finding.get("question", "")) for i in cited.values()))) < 0.5:
+        ours = [text[facts.language] for key, text in our_sentences().items() if key.startswith(("unit_", "series_"))]
+        known = _folded(" ".join((sources, *ours, *(str(item.finding.get("question", "")) for item in cited.values()))))
+    elif _quoted(bare, sources) < LEAST_QUOTED:
+        faults.append(f"keep closer to the words of the passage: {shown}")
+    if _supported(bare, known) < LEAST_SUPPORT:
         faults.append(f"says more than what is cited: {shown}")
     return faults
 
@@ -206,8 +216,10 @@ def _stance_faults(sentence: str, facts: Facts) -> list[str]:
     strengths = {str(result["strength"]["words"]) for result in facts.results}
     faults = []
     for clause in re.split(r"[,;:，；：]|\bbut\b|\bwhile\b|\balthough\b|但|而且|不过", sentence):
-        negated = len(cue("claim.negation").findall(clause)) % 2 == 1
-        link, apart = (cue(f"claim.{side}").search(clause) is not None for side in ("link", "apart"))
+        # "No relation" and 不同 say apart by themselves; only what denies them counts as a negation.
+        rest = cue("claim.apart").sub(" ", clause)
+        negated = len(cue("claim.negation").findall(rest)) % 2 == 1
+        apart, link = rest != clause, cue("claim.link").search(rest) is not None
         shown = clause.strip()[:80]
         if link and apart:
             faults.append(f"says two things at once: {shown}")
@@ -268,8 +280,24 @@ def _supported(sentence: str, sources: str) -> float:
     han = "".join(re.findall(r"[\u3400-\u9fff]+", sentence))
     pairs = [han[i : i + 2] for i in range(len(han) - 1)]
     words = [w for w in re.findall(r"[a-z]{4,}", _CODE.sub(" ", sentence).lower()) if w not in plain_words("common")]
-    units = pairs if len(pairs) > len(words) else [word[:6] for word in words]
+    units = pairs if len(pairs) > len(words) else [word[:5] for word in words]
     return sum(unit in sources for unit in units) / len(units) if units else 1.0
+
+
+def _quoted(sentence: str, sources: str) -> float:
+    """Share of the runs of a sentence, three words or four Chinese characters, that stand in the sources."""
+
+    def runs(text: str) -> list[str]:
+        plain = _CODE.sub(" ", text).lower()
+        han = re.findall(r"[\u3400-\u9fff]", plain)
+        words = re.findall(r"[a-z0-9]+", plain)
+        if len(han) > len(words):
+            return ["".join(han[i : i + 4]) for i in range(max(1, len(han) - 3))]
+        return [" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))]
+
+    held = set(runs(sources))
+    wanted = runs(sentence)
+    return sum(run in held for run in wanted) / len(wanted) if wanted else 1.0
 
 
 class Guard(AgentMiddleware[Any, Any, Any]):

@@ -104,6 +104,9 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
 
 def _topics_of(result: Mapping[str, Any]) -> tuple[str, ...]:
     changed = [TOPICS_OF_CHANGES[change["kind"]] for change in result["changes"] if change["kind"] in TOPICS_OF_CHANGES]
+    if result["answer"] in ("derived", "common_origin"):
+        # What training leaves looks like noise in part; the training is the story.
+        changed = [topic for topic in changed if topic != "noise-histogram"]
     # A new name is the least telling of all changes.
     changed.sort(key=lambda topic: topic == "config-and-names")
     return tuple(dict.fromkeys((*changed[:1], *TOPICS_OF_ANSWERS[result["answer"]])))[:4]

@@ -1,4 +1,4 @@
-"""How often the audit is right, on models whose parents are known: python -m benchmarks.accuracy [--quick] [--json FILE].
+"""How often the audit is right, on models whose parents are known: python -m benchmarks.accuracy [--quick].
 
 Strangers first: a single one that is called a relative is a false accusation. Then every attack on every recipe, then
 the adversaries' own table, which also shows what is lost, then time and memory. Models come from the zoo and are
@@ -152,7 +152,8 @@ def judged(attack: Attack, case: Case, swapped: bool) -> Row:
     a, b = (case.parent, case.suspect) if swapped else (case.suspect, case.parent)
     row = ask(a, b, case.base)
     said = set(row["kinds"])
-    wrong = said - set(attack.kinds) - attack.also - HARMLESS
+    wrong = said - attack.also - HARMLESS - frozenset().union(*attack.alternatives)
+    missing = [kind for kind, words in zip(attack.kinds, attack.alternatives, strict=True) if not words & said]
     truth = ("b_from_a" if swapped else "a_from_b") if attack.directed else "unknown"
     expects_link = attack.answers != NO_LINK
     return row | {
@@ -160,9 +161,9 @@ def judged(attack: Attack, case: Case, swapped: bool) -> Row:
         "link_right": (row["answer"] in LINKED) == expects_link,
         "answer_right": row["answer"] in attack.answers,
         "expected": sorted(attack.answers),
-        "kinds_missing": sorted(set(attack.kinds) - said),
+        "kinds_missing": missing,
         "kinds_wrong": sorted(wrong),
-        "kinds_right": not wrong and set(attack.kinds) <= said,
+        "kinds_right": not wrong and not missing,
         "direction_claimed": row["direction"] != "unknown",
         "direction_right": row["direction"] == truth,
         "directed": attack.directed,
@@ -356,8 +357,8 @@ def _tell(line: str) -> None:
 def _tell_row(row: Row) -> None:
     if not (row["link_right"] and row["answer_right"] and row["kinds_right"]):
         _tell(
-            f"{row['recipe']} {row['seed']} {row['attack']}: {row['answer']}, -{row['kinds_missing']} +{row['kinds_wrong']} "
-            f"{row['logs'].get('unit_order')} {row['logs'].get('unit_partners')}"
+            f"{row['recipe']} {row['seed']} {row['attack']}: {row['answer']}, "
+            f"-{row['kinds_missing']} +{row['kinds_wrong']} {[row['logs'].get(name) for name in DECIDING]}"
         )
 
 
@@ -367,13 +368,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one recipe, two seeds")
     parser.add_argument("--recipe", action="append", choices=RECIPES, help="only this recipe; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="models of each recipe among the strangers")
+    parser.add_argument("--attacked", type=int, default=ATTACKED_SEEDS, help="models of each recipe that are attacked")
     parser.add_argument("--part", action="append", choices=("strangers", "attacks", "price"), help="only this part")
     parser.add_argument("--attack", help="only attacks whose name holds this")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     asked = parser.parse_args(arguments)
     recipes = asked.recipe or (["llama"] if asked.quick else list(RECIPES))
     parts = asked.part or ["strangers", "attacks", "price"]
-    seeds, attacked = (2, 1) if asked.quick else (asked.seeds, ATTACKED_SEEDS)
+    seeds, attacked = (2, 1) if asked.quick else (asked.seeds, asked.attacked)
     zoo = Zoo()
     began = time.monotonic()
     strangers = measure_strangers(zoo, recipes, seeds) if "strangers" in parts else []

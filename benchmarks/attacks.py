@@ -80,8 +80,9 @@ class Case:
 class Attack:
     """One way to make a suspect, and what a right result says of it.
 
-    `kinds` must all be named as changes; `also` may be. `directed` is True where suspect and parent are child and
-    parent, `traceable` where the files hold a trace of which is which. `trained` attacks need a zoo model as parent.
+    `kinds` must all be named as changes ("a|b": one of them); `also` may be. `directed` is True where suspect and
+    parent are child and parent, `traceable` where the files hold a trace of which is which. `trained` attacks need a
+    zoo model as parent.
     """
 
     name: str
@@ -95,6 +96,11 @@ class Attack:
     trained: bool = False
     recipes: tuple[str, ...] = ()
     adversary: bool = False
+
+    @property
+    def alternatives(self) -> tuple[frozenset[str], ...]:
+        """For each change that must be named, the words that name it rightly."""
+        return tuple(frozenset(kind.split("|")) for kind in self.kinds)
 
     def fits(self, subject: Subject) -> bool:
         if subject.recipe is None:
@@ -662,8 +668,7 @@ ATTACKS: tuple[Attack, ...] = (
         "A13",
         averaged(fine_tuned, continued, 0.5),
         TRAINED,
-        "merged",
-        also=TUNED,
+        "merged|fine_tuned",
         trained=True,
     ),
     _attack("30 % into a stranger", "A13", averaged(parent_of, stranger, 0.3), TRAINED, "merged", trained=True),

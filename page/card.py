@@ -161,8 +161,7 @@ def behaviour(result: Mapping[str, Any], language: Language) -> str:
 def method(language: Language, badge: str) -> str:
     """How an answer is reached, what the seven answers mean, what none can tell, who words the replies."""
     answers = "".join(
-        f"<dt>{ANSWERS[answer]['word'][language]}</dt><dd>{say(language, f'meaning_{answer}')}</dd>"
-        for answer in TONES
+        f"<dt>{ANSWERS[answer]['word'][language]}</dt><dd>{say(language, f'meaning_{answer}')}</dd>" for answer in TONES
     )
     steps = "".join(f"<li>{say(language, key)}</li>" for key in ("method_1", "method_2", "method_3"))
     limits = "".join(f"<li>{say(language, key)}</li>" for key in ("method_limit_1", "method_limit_2"))
@@ -243,11 +242,7 @@ def _list(sentences: Sequence[object], ordered: bool = False) -> str:
     if not sentences:
         return ""
     tag = "ol" if ordered else "ul"
-    return (
-        f"<{tag}>"
-        + "".join(f"<li>{powers(plain(sentence, 600))}</li>" for sentence in sentences)
-        + f"</{tag}>"
-    )
+    return f"<{tag}>" + "".join(f"<li>{powers(plain(sentence, 600))}</li>" for sentence in sentences) + f"</{tag}>"
 
 
 def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: Language) -> str:
@@ -255,7 +250,9 @@ def _strength(result: Mapping[str, Any], summary: Mapping[str, Any], language: L
     words, log10_pvalue = strength.get("words"), strength.get("log10_pvalue")
     sentence = _paragraph(summary.get("strength"))
     if words not in STRENGTHS:
-        return f'<div class="card-strength">{sentence}</div>' if sentence else ""
+        # Of strangers there is no strength to tell, but what would have been noticed.
+        title = say(language, "card_power" if summary.get("power") else "card_strength")
+        return f'<div class="card-strength"><h4>{title}</h4>{sentence}</div>' if sentence else ""
     step = STRENGTHS.index(words) + 1
     dots = "●" * step + "○" * (5 - step)
     shown = (
@@ -307,16 +304,13 @@ def _finding(name: str, finding: Mapping[str, Any], result: Mapping[str, Any], l
         role += f' <span class="leaned">● {say(language, "leaned_on")}</span>'
     head = f'<th scope="row">{question} <span class="quiet">{plain(name, 60)}</span></th>'
     if "abstained" in finding:
-        reason = (
-            f"<b>{say(language, 'abstained')}:</b> {plain(translated(finding['abstained'], language), 400)}"
-        )
+        reason = f"<b>{say(language, 'abstained')}:</b> {plain(translated(finding['abstained'], language), 400)}"
         return f'<tr class="abstained">{head}<td colspan="2">{reason}</td><td>{role}</td></tr>'
     unit = plain(translated(finding.get("unit") or "", language), 120)
     value = f"<b>{numbers.number(finding['statistic'])}</b> {unit}"
     log10_pvalue = finding.get("log10_pvalue")
     chance = (
-        f"{numbers.chance(log10_pvalue)} "
-        f'<span class="quiet">log10 p {numbers.log10(float(log10_pvalue))}</span>'
+        f'{numbers.chance(log10_pvalue)} <span class="quiet">log10 p {numbers.log10(float(log10_pvalue))}</span>'
         if isinstance(log10_pvalue, (int, float))
         else say(language, "chance_unknown")
     )

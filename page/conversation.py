@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from tools.words import PROBES
 
 if TYPE_CHECKING:
     from agent.steps import Step
+
+log = logging.getLogger(__name__)
+
+# Every change sends the whole chat through the server once more; about forty questions stay in view.
+MOST_ENTRIES = 200
 
 Status = Literal["pending", "done", "stopped", "failed"]
 
@@ -118,9 +124,7 @@ class Reply:
         cited = [one for one in self.citations if one.get("probe") is None or f"[{one.get('id')}]" in text]
         if cited:
             rows = "".join(f"<li>{_source(citation, language)}</li>" for citation in cited)
-            parts.append(
-                f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>'
-            )
+            parts.append(f'<div class="sources"><h4>{say(language, "reply_sources")}</h4><ul>{rows}</ul></div>')
         options = [{"value": option, "label": markup.printable(option, 120)} for option in self.options]
         content = markup.block("reply", parts)
         return [gr.ChatMessage(role="assistant", content=content, options=options)]  # type: ignore[arg-type]
@@ -151,7 +155,10 @@ class Conversation:
         self.entries.append(entry)
 
     def ask(self, text: str) -> None:
-        """Show a question and, at once, that it is being read."""
+        """Show a question and, at once, that it is being read. The oldest entries make room."""
+        del self.entries[:-MOST_ENTRIES]
+        kept = {id(entry) for entry in self.entries}
+        self._shown = {key: messages for key, messages in self._shown.items() if key[0] in kept}
         self.add(Question(text))
         self.add(Work(key="thinking"))
 
@@ -206,7 +213,7 @@ class Conversation:
                 continue
             key = (id(entry), language)
             if key not in self._shown:
-                self._shown[key] = entry.shown(language)
+                self._shown[key] = _drawn(entry, language)
             for message in self._shown[key]:
                 # Only the newest reply offers its next questions; older ones have been passed by.
                 offers = message.options if entry is last else []
@@ -247,6 +254,15 @@ class Conversation:
 
     def _drop_thinking(self) -> None:
         self.entries = [entry for entry in self.entries if not (isinstance(entry, Work) and entry.key)]
+
+
+def _drawn(entry: Entry, language: Language) -> list[gr.ChatMessage]:
+    """The messages of an entry; one that cannot be drawn is a sentence, so that the rest of the chat goes on."""
+    try:
+        return entry.shown(language)
+    except Exception:
+        log.exception("cannot draw %s", type(entry).__name__)
+        return Notice("failed").shown(language)
 
 
 def _outcome(artifact: object) -> Status:

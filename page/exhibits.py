@@ -35,8 +35,7 @@ def read_exhibits(folder: Path = EXHIBITS) -> list[Exhibit]:
                     title={language: str(story["title"][language]) for language in LANGUAGES},
                     story={language: str(story["story"][language]) for language in LANGUAGES},
                     questions=tuple(
-                        {language: str(pair["question"][language]) for language in LANGUAGES}
-                        for pair in story["pairs"]
+                        {language: str(pair["question"][language]) for language in LANGUAGES} for pair in story["pairs"]
                     ),
                 )
             )

@@ -57,8 +57,7 @@ def one_line(markup: str) -> str:
     """HTML without line ends: a blank line inside would hand the rest of a block back to Markdown."""
     pieces = re.split(r"(<pre>.*?</pre>)", markup, flags=re.DOTALL)
     return "".join(
-        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ")
-        for piece in pieces
+        piece.replace("\n", "&#10;") if piece.startswith("<pre>") else piece.replace("\n", " ") for piece in pieces
     )
 
 
@@ -74,9 +73,7 @@ def reply(text: str) -> str:
 def beyond(text: str, known: Iterable[str]) -> str:
     """The paragraphs of a reply that say more than `known` sentences, which stand beside it already."""
     sentences = sorted({_bare(sentence) for sentence in known} - {""}, key=len, reverse=True)
-    return "\n\n".join(
-        paragraph for paragraph in re.split(r"\n\s*\n", text) if not _all_known(paragraph, sentences)
-    )
+    return "\n\n".join(paragraph for paragraph in re.split(r"\n\s*\n", text) if not _all_known(paragraph, sentences))
 
 
 def _all_known(paragraph: str, sentences: list[str]) -> bool:

@@ -129,8 +129,7 @@ def _over_noise(result: Mapping[str, Any], language: Language) -> list[tuple[str
 def _values(points: Points, language: Language) -> str:
     if len(points) <= SPELLED_LAYERS:
         return say(language, "comma").join(
-            say(language, "twin_layer", layer=f"{layer:.0f}", value=numbers.agreement(value))
-            for layer, value in points
+            say(language, "twin_layer", layer=f"{layer:.0f}", value=numbers.agreement(value)) for layer, value in points
         )
     values = [value for _, value in points]
     return say(
@@ -143,9 +142,7 @@ def _values(points: Points, language: Language) -> str:
     )
 
 
-def _figure(
-    named: Sequence[tuple[str, Points]], x_title: str, y_title: str, *, bars: bool
-) -> plotly_graphs.Figure:
+def _figure(named: Sequence[tuple[str, Points]], x_title: str, y_title: str, *, bars: bool) -> plotly_graphs.Figure:
     """Bars side by side, or lines with signs. Names are shown as typed: plotly would read tags in them."""
     import plotly.graph_objects as plotly_graphs
 

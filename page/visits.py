@@ -85,9 +85,7 @@ class Visits:
         with self._lock:
             visit = self._visits.get(name) or self._visits.setdefault(name, Visit(name))
             visit.seen = time.monotonic()
-            idle = sorted(
-                (v for v in self._visits.values() if not v.busy and v is not visit), key=lambda v: v.seen
-            )
+            idle = sorted((v for v in self._visits.values() if not v.busy and v is not visit), key=lambda v: v.seen)
             gone = idle[: max(0, len(self._visits) - MOST_VISITS)]
             for old in gone:
                 del self._visits[old.name]
@@ -269,9 +267,7 @@ class LateAssistant:
         self._lock = threading.Lock()
         self._made: Assistant | None = None
 
-    def converse(
-        self, message: str, *, thread: str, language: str | None = None, stop: Any = None
-    ) -> Iterator[Step]:
+    def converse(self, message: str, *, thread: str, language: str | None = None, stop: Any = None) -> Iterator[Step]:
         return self._real().converse(message, thread=thread, language=language, stop=stop)
 
     def forget(self, thread: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tools.words import ABSTENTIONS
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 LANGUAGE_NAMES: tuple[tuple[str, str], ...] = (("English", "en"), ("中文", "zh"))
@@ -16,8 +18,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "language": "Language",
         "chat": "Conversation",
         "start_title": "Is model X a copy of model Y?",
-        "start_text": "Name two models, or begin with one of these. Every pair below is shipped with the "
-        "page.",
+        "start_text": "Name two models, or begin with one of these. Every pair below is shipped with the page.",
         "box": "Your question",
         "box_placeholder": "Is … a copy of …?",
         "send": "Send",
@@ -163,8 +164,7 @@ TEXTS: dict[Language, dict[str, str]] = {
     },
     "zh": {
         "title": "谁的权重？",
-        "promise": "问一问：某个 AI 模型是不是另一个模型的复制品？答案直接从两份权重上测量得出，"
-        "并附上证据和局限。",
+        "promise": "问一问：某个 AI 模型是不是另一个模型的复制品？答案直接从两份权重上测量得出，并附上证据和局限。",
         "language": "语言",
         "chat": "对话",
         "start_title": "模型 X 是模型 Y 的复制品吗？",
@@ -222,8 +222,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "component_share": "占权重的比例",
         "card_power": "什么样的改动会被发现",
         "card_cost": "读取了什么",
-        "cost": "从 {a} 读取 {read_a}（大小 {total_a}），从 {b} 读取 {read_b}（大小 {total_b}），用时 "
-        "{seconds}。",
+        "cost": "从 {a} 读取 {read_a}（大小 {total_a}），从 {b} 读取 {read_b}（大小 {total_b}），用时 {seconds}。",
         "cost_nothing": "没有读取权重，用时 {seconds}。",
         "card_limits": "这不意味着什么",
         "card_next": "下一步",
@@ -264,8 +263,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "yes": "✓ 是",
         "no": "✗ 否",
         "behave_title": "两者的回答有多像",
-        "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照："
-        "{control}。",
+        "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照：{control}。",
         "behave_control": "对照与 {b}",
         "behave_pair": "{a} 与 {b}",
         "behave_agreement": "回答相同",
@@ -278,8 +276,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "behave_mistake": "“{prompt}”——两者都答“{said}”，正确的是“{right}”",
         "behave_limit_1": "行为本身不能决定什么：读过同样文章的模型，不共用任何权重也可能答得一样。",
         "behave_limit_2": "提示不多，都很短，只有两种语言；换一些提示，数字可能不同。",
-        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱："
-        "任何两个训练过的模型都比它更一致。",
+        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱：任何两个训练过的模型都比它更一致。",
         "behave_limit_tokenizers": "两者的分词器不同，所以只比较回答的文字。",
         "behave_limit_code": "{name} 是用另一个模型的代码和设置运行的。",
         "behave_plot_title": "噪声增大时相同的回答",
@@ -334,7 +331,7 @@ def choose_language(wanted: str | None, accepted: str | None) -> Language:
     return "en"
 
 
-# What tools say in English of a measure, of an abstention and of a model's parts, for readers of Chinese.
+# What tools say in English of a measure and of a model's parts, for readers of Chinese; tools.words has the rest.
 CHINESE: dict[str, str] = {
     "vision part": "视觉部分",
     "audio part": "音频部分",
@@ -352,27 +349,11 @@ CHINESE: dict[str, str] = {
     "size of the difference relative to the weights, 0 for none": "差异相对于权重的大小，0 为没有差异",
     "share of tensor names that agree after renaming, 0 to 1": "换掉前缀后一致的张量名称所占比例，0 到 1",
     "share of the tokens of both vocabularies that both have, 0 to 1": "两份词表中共有词元所占比例，0 到 1",
-    "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，"
-    "-1 到 1",
+    "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，-1 到 1",
     "share of the learned numbers found on the other side, 0 to 1": "在另一方找到的学习参数所占比例，0 到 1",
-    "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": ""
-    "两个模型没有这样的层：其单元由两个张量在共有的坐标或词元上描述。",
-    "At least one side has no configuration file.": "至少有一方没有配置文件。",
-    "The two configurations have no entry in common.": "两份配置没有共同的项。",
-    "No common base was named.": "没有给出共同的基座。",
-    "One of the models changed too little of the base, or is no relative of it.": ""
-    "其中一个模型对基座的改动太少，或者与基座没有关联。",
-    "No tensor of one model resembles a tensor of the other.": "一个模型的张量与另一个的都不相像。",
-    "No tensor of one model resembles a tensor of the other, in any coordinates that could be found.": (
-        "一个模型的张量与另一个的都不相像，换到能找到的任何坐标里也是如此。"
-    ),
-    "At least one side declares no tensor names.": "至少有一方没有声明张量名称。",
-    "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
-    "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
-    "There are no weights to compare on at least one side.": "至少有一方没有可以比较的权重。",
 }
 
 
 def translated(sentence: str, language: Language) -> str:
     """What a tool says in English; as it is where it has no Chinese."""
-    return CHINESE.get(sentence, sentence) if language == "zh" else sentence
+    return CHINESE.get(sentence) or ABSTENTIONS.get(sentence, sentence) if language == "zh" else sentence

@@ -27,7 +27,10 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
             found.append(_change("vocabulary_extended", abs(heights[0] - heights[1]), "tokens"))
     depths = len(comparison.layout_a.hidden_units), len(comparison.layout_b.hidden_units)
     if depths[0] != depths[1] and 0 not in depths:
-        found.append(_change("layers_removed", abs(depths[0] - depths[1]), "layers"))
+        same = findings.get("same_values")
+        repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
+        kind = "layers_repeated" if repeated else "layers_removed"
+        found.append(_change(kind, abs(depths[0] - depths[1]), "layers"))
     if answer == "shared_part":
         found.append(_change("component_only", linked_share(findings), "share of the numbers"))
     return found
@@ -123,6 +126,7 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
     shares = shape.where["shares"]
     for kind, change, unit in (
         ("recast", "recast", "share of the numbers"),
+        ("rescaled", "rescaled", "share of the numbers"),
         ("quantised", "quantised", "bits"),
         ("noise", "noise", "share of each tensor's standard deviation"),
         ("pruned", "pruned", "share of the values set to zero"),

@@ -19,14 +19,12 @@ from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, in_coordinates, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
-from tools.roles import HiddenUnits, Layout, Member, unit_vectors
+from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabulary
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
 
-# Above this size only some layers are read; below it, all of them.
-READ_ALL_BYTES = 256 * 2**20
 LAYERS_READ = 8
 # Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
 TOKENS_READ = 2048
@@ -38,12 +36,14 @@ UNITS_MATCHED = 512
 # Below this agreement with the order in the file a layer counts as re-ordered, and its partners are followed.
 IN_ORDER = 0.5
 # Matching all units of a wider layer would take longer than everything else together.
-LARGEST_REORDERED = 4096
+LARGEST_REORDERED = 2048
 # Values of a tensor that stand for all of it when looking for its counterpart, and the cosine that finds it.
 SKETCH_VALUES = 8192
 ALIKE = 0.25
 # Best partners among a few dozen rows resemble each other by choice; this many times that is no choice.
 MOVED_ALIKE = 0.5
+# Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
+CLEARLY_ALIKE = 0.8
 FEWEST_VALUES = 256
 
 
@@ -104,7 +104,8 @@ class Comparison:
         key = (side, member)
         if key not in self._vectors:
             self.check()
-            self._vectors[key] = unit_vectors(self.checkpoint(side), member)
+            # Values that are no numbers are refused before; here they must only do no harm.
+            self._vectors[key] = torch.nan_to_num(unit_vectors(self.checkpoint(side), member), 0.0, 0.0, 0.0)
         return self._vectors[key]
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
@@ -149,6 +150,7 @@ class Comparison:
         reordered = {pair.a: pair for units in self.unit_pairs for pair in self._put_in_order(units)}
         taken_b = {pair.b for pair in reordered.values()}
         apart: list[tuple[str, str]] = []
+        related = False
         for shape in dict.fromkeys(self.a.shapes[name] for name in self.layout_a.learned):
             if len(shape) < 2 or np.prod(shape) < FEWEST_VALUES:
                 continue
@@ -160,11 +162,12 @@ class Comparison:
                 np.stack([self._sketch("a", n) for n in names_a]) @ np.stack([self._sketch("b", n) for n in names_b]).T
             )
             for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
-                if likeness[i, j] >= ALIKE:
+                if likeness[i, j] >= CLEARLY_ALIKE:
                     pairs.append(TensorPair(names_a[i], names_b[j], 0, None))
                 else:
                     apart.append((names_a[i], names_b[j]))
-        related = bool(pairs or reordered)
+                    related |= bool(likeness[i, j] >= ALIKE)
+        related |= bool(pairs or reordered)
         pairs += reordered.values()
         pairs += self._rows_or_columns_moved(apart) if related else [TensorPair(x, y, 0, None) for x, y in apart]
         return tuple(pairs)
@@ -185,7 +188,9 @@ class Comparison:
                     self.check()
                     similarity = cosines(_turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis))
                     partners = best_partners(similarity)
-                    if float(similarity[np.arange(len(partners)), partners].mean()) >= MOVED_ALIKE:
+                    moved = float(similarity[np.arange(len(partners)), partners].mean())
+                    # Where some heads stayed in place, rows as they lie are alike too, but less.
+                    if moved >= max(MOVED_ALIKE, 1.2 * float(np.diagonal(similarity).mean())):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
             rest_a = [x for x, _ in left if x not in used_a]
@@ -234,7 +239,7 @@ class Comparison:
         """Values at fixed even places, centred and scaled to length one."""
         self.check()
         values = self.checkpoint(side).read(name).flatten()
-        sample = values[torch.from_numpy(spread_indices(len(values), SKETCH_VALUES))].double().numpy()
+        sample = np.nan_to_num(values[torch.from_numpy(spread_indices(len(values), SKETCH_VALUES))].double().numpy())
         sample = sample - sample.mean()
         sketch: np.ndarray = sample / max(float(np.linalg.norm(sample)), 1e-300)
         return sketch

@@ -14,12 +14,13 @@ import torch
 
 from tools.matching import spread_indices
 
-Kind = Literal["equal", "recast", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
+Kind = Literal["equal", "recast", "rescaled", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
 
 # Below this cosine two tensors are not taken for versions of one tensor.
 LEAST_COSINE = 0.25
-# Above this cosine a difference in size alone is a scale that the file does not hold.
-ONE_SCALE_COSINE = 0.99
+# A scale is believed where it leaves less than this share of the difference, and explains all where it leaves this much.
+SCALE_LEAVES = 0.5
+RESCALED_ERROR = 3e-3
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
 BLOCK = 32
@@ -58,20 +59,24 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     """The difference of two tensors of one shape, both brought into one order of units before."""
     rounded = _recast(a, b)
     x, y = a.double(), b.double()
+    if not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
+        return Difference("unrelated", 0.0, None, 0.0, 0.0, 0.0)
     size_x, size_y = float(x.norm()), float(y.norm())
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
     cosine = float((x * y).sum()) / (size_x * size_y)
-    if cosine > ONE_SCALE_COSINE and not 0.5 < size_x / size_y < 2.0:
-        # Integers stored without their scale; the scale that fits best takes its place.
-        y = y * (cosine * size_x / size_y)
-        size_y = float(y.norm())
-    left = y - x
-    relative = float(left.norm()) / math.sqrt(size_x * size_y)
+    relative = float((y - x).norm()) / math.sqrt(size_x * size_y)
     if relative == 0.0:
         return Difference("equal", 0.0, None, 1.0, 0.0, 0.0)
     if rounded is not None:
         return Difference("recast", relative, None, cosine, 0.0, 0.0, rounded)
+    y, rescaled = _rescaled(x, y)
+    left = y - x
+    size_y = float(y.norm())
+    cosine = float((x * y).sum()) / max(size_x * size_y, 1e-300)
+    relative = float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
+    if rescaled and relative < RESCALED_ERROR:
+        return Difference("rescaled", relative, None, cosine, 0.0, 0.0)
     if cosine < LEAST_COSINE:
         return Difference("unrelated", relative, None, cosine, 0.0, 0.0)
     along_a, along_b = (_errors_apart(left, side) for side in (x, y))
@@ -115,6 +120,23 @@ def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
             if exact_a != exact_b:
                 return "a" if exact_a else "b"
     return None
+
+
+def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, bool]:
+    """y with the scale undone that brings it nearest to x: one for the tensor, each row or each column; or as it is.
+
+    A richer scale is only believed where it leaves less than half of what a simpler one leaves.
+    """
+    best, least, undone = y, float((y - x).norm()), False
+    flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
+    for axes in ((0, 1), (1,), (0,)):
+        energy = flat_y.square().sum(dim=axes, keepdim=True)
+        scale = (flat_x * flat_y).sum(dim=axes, keepdim=True) / energy.clamp_min(1e-300)
+        candidate = (flat_y * scale).reshape(y.shape)
+        left = float((candidate - x).norm())
+        if left < SCALE_LEAVES * least:
+            best, least, undone = candidate, left, True
+    return best, undone
 
 
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.errors import printable
 from tools.limits import translated
-from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, percent
+from tools.words import ABSTENTIONS, ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, percent
 
 LANGUAGES = ("en", "zh")
 
@@ -116,7 +116,7 @@ def markdown(result: Result, language: str = "en") -> str:
         "|---|---|---|---|",
     ]
     for name, finding in result["findings"].items():
-        value = finding["abstained"] if "abstained" in finding else number(finding["statistic"])
+        value = abstained(finding["abstained"], language) if "abstained" in finding else number(finding["statistic"])
         rarity = "" if finding.get("log10_pvalue") is None else f"{finding['log10_pvalue']:.1f}"
         lines.append(
             f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |"
@@ -133,6 +133,11 @@ def markdown(result: Result, language: str = "en") -> str:
         seconds=f"{cost['seconds']:.1f}",
     ), "", f"## {text('reproduce')}", "", "```", printable(result["reproduce"]["command"], 400), "```", ""]  # fmt: skip
     return "\n".join(lines)
+
+
+def abstained(reason: str, language: str = "en") -> str:
+    """A probe's reason for not measuring, in the reader's language."""
+    return reason if language == "en" else ABSTENTIONS.get(reason, reason)
 
 
 def stress_table(result: Result, language: str = "en") -> str:

@@ -31,6 +31,8 @@ FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
 TABLE_RESIDUAL = 1e-4
 CONTENT_SAMPLE = 65_536
+# Up to this size whole checkpoints are read; above it samples and some layers stand for the rest.
+READ_ALL_BYTES = 256 * 2**20
 # Root mean square below which a tensor has no effect (layers that were never trained); float16 cannot hold it.
 SILENT = 1e-6
 # Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
@@ -115,8 +117,11 @@ class Layout:
     def broken(self) -> tuple[str, ...]:
         """Names of the floating tensors, not buffers by name, that hold NaN; or infinity although not a mask."""
         found = []
+        whole = self.checkpoint.bytes_total <= READ_ALL_BYTES
         for name in self.candidates:
-            values = self._sample(name)
+            values = self.checkpoint.read(name).float() if whole else self._sample(name)
+            if torch.isfinite(values).all():
+                continue
             infinite = values[~torch.isfinite(values)]
             if torch.isnan(values).any() or (len(infinite) and _distinct(values[torch.isfinite(values)]) > 2):
                 found.append(name)

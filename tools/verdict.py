@@ -27,7 +27,7 @@ LAYER_LOG10_PVALUE = -4.0
 WHOLE_MODEL = 0.5
 # Share of the numbers whose difference must be rounding, noise or nothing for "no training happened".
 TRAINING_FREE = 0.95
-TRAINING_FREE_KINDS = ("equal", "recast", "quantised", "noise")
+TRAINING_FREE_KINDS = ("equal", "recast", "rescaled", "quantised", "noise")
 # A copy holds all that the other added to the base, siblings at most half; in between nobody can say.
 HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
@@ -73,7 +73,8 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it,
        undecided where it is between half and most.
     5. Linked in less than half of the numbers: shared_part.
-    6. Nothing but rounding, noise and re-ordering lies between them: disguised_copy. Anything else: derived.
+    6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer is missing or
+       repeated: disguised_copy. Anything else: derived.
     """
     if not has_weights:
         return Verdict("undecided", (), None, None, "no_weights")
@@ -100,7 +101,7 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
         return Verdict(answer, (*linking, *more), rarest, words, reason)
 
     same = findings.get("same_values")
-    if isinstance(same, Evidence) and same.statistic == 1.0:
+    if isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["repeated"]:
         return linked("disguised_copy" if same.where["rounded_to"] else "identical")
     additions = findings.get("shared_additions")
     if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
@@ -113,7 +114,7 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
         free = sum(shape.where["shares"].get(kind, 0.0) for kind in TRAINING_FREE_KINDS)
-        if free >= TRAINING_FREE:
+        if free >= TRAINING_FREE and shape.where["layers_of_a"] == shape.where["layers_of_b"]:
             return linked("disguised_copy", *extra, "difference_shape")
     return linked("derived", *extra)
 

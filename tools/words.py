@@ -183,7 +183,7 @@ CHANGES: dict[str, Words] = {
     },
     "residual_permuted": {"en": "coordinates re-ordered", "zh": "坐标被重新排列"},
     "rotated": {"en": "coordinates rotated", "zh": "坐标被旋转"},
-    "rescaled": {"en": "weights rescaled", "zh": "权重被重新缩放"},
+    "rescaled": {"en": "weights rescaled ({amount} of the numbers)", "zh": "权重被重新缩放（占全部数字的 {amount}）"},
     "fine_tuned": {
         "en": "trained further (change of {amount} of the weights' size)",
         "zh": "继续训练过（改动幅度约为权重的 {amount}）",
@@ -290,6 +290,26 @@ PROBES: dict[str, dict[str, Words]] = {
     },
 }
 
+ABSTENTIONS: dict[str, str] = {
+    "At least one side declares no tensor names.": "至少有一方没有声明张量名称。",
+    "At least one side has no configuration file.": "至少有一方没有配置文件。",
+    "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
+    "No common base was named.": "没有给出共同的基座。",
+    "No tensor of one model resembles a tensor of the other, in any coordinates that could be found.": (
+        "在能找到的任何坐标下，都没有一个张量与另一个模型的张量相像。"
+    ),
+    "No tensor of one model resembles a tensor of the other.": "没有一个张量与另一个模型的张量相像。",
+    "One of the models changed too little of the base, or is no relative of it.": (
+        "其中一个模型对基座的改动太小，或者与基座没有关系。"
+    ),
+    "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
+    "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": (
+        "找不到这样的层：隐藏单元由两个张量描述，并且坐标或词元为双方共有。"
+    ),
+    "The two configurations have no entry in common.": "两份配置没有任何相同的条目。",
+    "There are no weights to compare on at least one side.": "至少有一方没有可比较的权重。",
+}
+
 Finding = Mapping[str, Any]
 
 
@@ -345,6 +365,7 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
     names = {
         "equal": {"en": "nothing", "zh": "毫无差别"},
         "recast": {"en": "rounding to a coarser format", "zh": "舍入到更粗的格式"},
+        "rescaled": {"en": "another scale", "zh": "缩放"},
         "quantised": {"en": "quantisation", "zh": "量化"},
         "noise": {"en": "evenly spread Gaussian noise", "zh": "均匀分布的高斯噪声"},
         "pruned": {"en": "values set to zero", "zh": "数值置零"},
@@ -397,11 +418,16 @@ def _same_configuration(finding: Finding, language: str, leaned_on: bool) -> str
     }[language].format(share=percent(finding["statistic"]), n=finding["n"])
 
 
+def _code(name: str) -> str:
+    """A foreign name as inline code that it cannot break out of."""
+    return "`" + printable(name).replace("`", "'").replace("|", "/") + "`"
+
+
 def _tensor_names(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
     if finding["statistic"] < 0.5:
         return ""
-    renames = ", ".join(f"{printable(pair['a'])} → {printable(pair['b'])}" for pair in where["renames"])
+    renames = ", ".join(f"{_code(pair['a'])} → {_code(pair['b'])}" for pair in where["renames"])
     after = ""
     if renames:
         after = {"en": f" after renaming {renames}", "zh": f"改名（{renames}）之后，"}[language]

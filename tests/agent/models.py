@@ -69,6 +69,12 @@ LIES_OF_APART = (
     "<b>Hidden units</b> stand in the same order. [E1]",
     "Hidden units stand in the same order, see https://evil.example [E1]",
     "隐藏单元的次序相同。[E1]",
+    "Hidden units stand in another order. [E1]",
+    "The hidden units do not agree. [E1]",
+    "The hidden units agree no better than chance. [E1]",
+    "Hidden units barely match. [E1]",
+    "Both models were built by honest people. [E1]",
+    "In both models the units stand in the opposite order. [E1]",
     "There is no evidence that would not speak against a link. [E1]",
     "",
 )
@@ -84,6 +90,9 @@ LIES_IN_CHINESE = (
     "在 4 层中的 1 层里次序相同。[E1]",
     "相似度达到九成。[E1]",
     "这就是偷的。[E1]",
+    "隐藏单元的次序不同。[E1]",
+    "隐藏单元的次序不一致。[E1]",
+    "两个模型的次序只是碰巧相符。[E1]",
     "隐藏单元次序相同。[E7]",
     "Both models number their hidden units in the same order. [E1]",
 )

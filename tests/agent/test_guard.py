@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from models import LIES_IN_CHINESE, LIES_OF_APART, TRUTH, Scripted, call, scripted
 from test_intent import X, Y, Z
 
+from agent.evidence import numbered
 from agent.guard import Facts, numbers_of, own_faults, wording_faults
 from agent.guide import Guide
 from agent.turns import recall
@@ -127,7 +128,15 @@ def _facts(answer: str = "disguised_copy") -> Facts:
     turn = recall([HumanMessage(ASK["en"])], SHELF)
     summary = Report().summary(made, "en")
     words = " ".join([summary["headline"], summary["strength"], *summary["reasons"]])
-    return Facts("en", [made], [], turn.said, words, turn.named, frozenset({352.0, 4.0, 0.998, -290.4, 0.96, 1408.0}))
+    return Facts(
+        language="en",
+        results=[made],
+        said=turn.said,
+        worded=words,
+        names=turn.named,
+        cited=numbered([made]),
+        numbers=frozenset({352.0, 4.0, 0.998, -290.4, 0.96, 1408.0}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,6 +154,27 @@ def test_true_sentences_pass(text: str) -> None:
 
 def test_numbers_in_a_text() -> None:
     assert numbers_of("10^40 and 0.93, 1,408 units, 5% of `x7`, Llama3 [E12]") == [40.0, 0.93, 1408.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("A noisy copy is a model whose every weight was nudged. [K1]", False),
+        ("It does not say that anyone did wrong. [K1]", False),
+        ("It says that anyone did wrong. [K1]", True),
+        ("A model whose copy was nudged is noisy, every weight did it wrong. [K1]", True),
+        ("A noisy copy is a crime. [K1]", True),
+        ("Every weight was nudged by 17. [K1]", True),
+        ("A noisy copy is a model whose every weight was nudged a little. [K2]", True),
+    ],
+)
+def test_passages_are_kept_close_to(text: str, fault: bool) -> None:
+    passage = {
+        "title": "What is a noisy copy?",
+        "text": "A noisy copy is a model whose every weight was nudged a little. "
+        "It does not say that anyone did wrong.",
+    }
+    assert bool(wording_faults(text, Facts("en", passages=[passage]))) is fault
 
 
 @pytest.mark.parametrize(

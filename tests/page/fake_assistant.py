@@ -197,9 +197,7 @@ class FakeAssistant:
                 yield Step("stopped")
                 return
             yield Step("progress", finding["question"], "", None, self.pace)
-        yield Step(
-            "finished", f"比较了 {a} 与 {b}" if zh else f"Compared {a} with {b}", "", self.result, 0.84
-        )
+        yield Step("finished", f"比较了 {a} 与 {b}" if zh else f"Compared {a} with {b}", "", self.result, 0.84)
         text = (
             "**suspect** 是 **original** 改头换面的复制品 [E1]。\n\n加入噪声不会改变单元的排列顺序 [K1]。"
             if zh

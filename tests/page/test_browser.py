@@ -124,17 +124,13 @@ def look(browser: Any, address: str) -> Iterator[Callable[..., Sight]]:
         sight = Sight(context.new_page())
         sight.page.on(
             "request",
-            lambda one: (
-                None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url)
-            ),
+            lambda one: None if one.url.startswith((address, "data:", "blob:")) else sight.foreign.append(one.url),
         )
         sight.page.on("console", lambda one: sight.errors.append(one.text) if one.type == "error" else None)
         sight.page.on("pageerror", lambda error: sight.errors.append(str(error)))
         sights.append(sight)
         sight.page.goto(f"{address}/{query}")
-        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(
-            timeout=PATIENCE_MS
-        )
+        sight.page.get_by_role("heading", name=say(language, "title"), exact=True).wait_for(timeout=PATIENCE_MS)
         return sight
 
     yield open_tab
@@ -197,7 +193,8 @@ def test_the_first_example_is_answered(look: Callable[..., Sight], language: Lan
     assert page.evaluate("document.documentElement.lang") == ("zh-CN" if language == "zh" else "en")
     page.wait_for_timeout(400)
     sight.photograph(f"answer-{language}")
-    page.locator("#chat .panel-wrap").evaluate("pane => pane.scrollTop = 1e6")
+    page.locator("#chat").hover()
+    page.mouse.wheel(0, 100_000)
     page.wait_for_timeout(300)
     sight.photograph(f"reply-{language}")
 

@@ -101,9 +101,7 @@ def test_the_card_words_what_the_report_words(language: Language) -> None:
 
 def test_the_answer_is_never_colour_alone() -> None:
     shown = card.verdict(comparison(), SUMMARY, "en")
-    assert re.search(r'class="card-icon">≈<', shown) and re.search(
-        r'class="card-word">disguised copy<', shown
-    )
+    assert re.search(r'class="card-icon">≈<', shown) and re.search(r'class="card-word">disguised copy<', shown)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

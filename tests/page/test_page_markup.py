@@ -53,9 +53,7 @@ def test_printable_shortens_in_the_middle() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_reply_holds_only_tags_of_ours(text: str) -> None:
-    shown = markup.reply(
-        f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |"
-    )
+    shown = markup.reply(f"The model {text} is **independent**.\n\n- {text}\n\n| a | b |\n|---|---|\n| {text} | 2 |")
     allowed = {
         "p",
         "strong",
@@ -89,9 +87,7 @@ def test_a_title_is_one_line_of_text_and_code(text: str) -> None:
 
 
 def test_a_reply_keeps_what_markdown_is_for() -> None:
-    shown = markup.reply(
-        "**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```"
-    )
+    shown = markup.reply("**Yes**, the `order` agrees [E1].\n\n1. one\n2. two\n\n```\nmake test\nmake run\n```")
     assert "<strong>Yes</strong>" in shown and "<code>order</code>" in shown and "<ol>" in shown
     assert '<span class="mark">E1</span>' in shown
     assert "make test&#10;make run" in shown

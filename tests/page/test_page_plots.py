@@ -45,9 +45,7 @@ def test_entries_of_one_layer_are_averaged_and_unnumbered_ones_keep_their_place(
     where = layers("unit_order", [0.5, 1.0])
     where[1]["layer"] = 0
     result["findings"]["unit_order"]["where"] = where
-    result["findings"]["unit_partners"]["where"] = [
-        {**entry, "layer": None} for entry in layers("x", [0.1, 0.2])
-    ]
+    result["findings"]["unit_partners"]["where"] = [{**entry, "layer": None} for entry in layers("x", [0.1, 0.2])]
     assert plots.agreement_per_layer(result) == {
         "unit_order": [(0.0, 0.75)],
         "unit_partners": [(0.0, 0.1), (1.0, 0.2)],
@@ -58,9 +56,7 @@ def test_entries_of_one_layer_are_averaged_and_unnumbered_ones_keep_their_place(
 def test_behaviour_over_noise_for_pair_and_control(language: Language) -> None:
     result = behaviour()
     figure, words = plots.behaviour(result, language), plots.behaviour_words(result, language)
-    assert [list(trace.y) for trace in figure.data] == [
-        result[side]["agreement"] for side in ("pair", "control")
-    ]
+    assert [list(trace.y) for trace in figure.data] == [result[side]["agreement"] for side in ("pair", "control")]
     assert len({(trace.line.dash, trace.marker.symbol) for trace in figure.data}) == 2
     for share in ("95.8 %", "43.8 %", "10.4 %"):
         assert share in words

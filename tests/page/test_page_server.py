@@ -46,9 +46,7 @@ def event(address: str, name: str, trigger: str) -> int:
     config = httpx.get(f"{address}/config").json()
     component = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == name)
     return next(
-        one["id"]
-        for one in config["dependencies"]
-        if any(list(t) == [component, trigger] for t in one["targets"])
+        one["id"] for one in config["dependencies"] if any(list(t) == [component, trigger] for t in one["targets"])
     )
 
 
@@ -135,9 +133,7 @@ def test_an_unknown_language_is_refused(address: str, assistant: FakeAssistant) 
 
 def test_a_hostile_message_comes_back_as_text(address: str) -> None:
     send = event(address, "send", "click")
-    answer = press(
-        address, send, ["<img src=x onerror=alert(1)> ![a](https://evil.example/x)", "en"], "hostile"
-    )
+    answer = press(address, send, ["<img src=x onerror=alert(1)> ![a](https://evil.example/x)", "en"], "hostile")
     shown = json.dumps(answer.json()["data"][1])
     assert "<img" not in shown and "![a]" not in shown and "https://evil" not in shown and "&lt;img" in shown
 

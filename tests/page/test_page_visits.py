@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fake_assistant import FakeAssistant, Step, comparison
 
+from page import conversation as page_conversation
 from page import visits as page_visits
 from page.conversation import Conversation, Notice, Reply, Work
 from page.visits import LONGEST_MESSAGE, Visit, Visits
@@ -223,15 +224,22 @@ def test_a_failed_tool_is_told_from_a_finished_one() -> None:
     conversation = Conversation()
     conversation.ask("x and y?")
     conversation.take(Step("started", "Comparing x with y"))
-    assert (
-        conversation.take(Step("finished", "Comparing x with y", artifact={"error": {"kind": "not_found"}}))
-        is None
-    )
+    assert conversation.take(Step("finished", "Comparing x with y", artifact={"error": {"kind": "not_found"}})) is None
     conversation.take(Step("reply", text="There is no folder x.", artifact={}))
     work, reply = conversation.entries[1:]
     assert isinstance(work, Work) and work.status == "failed"
     assert isinstance(reply, Reply)
     assert TEXTS["en"]["step_failed"] in conversation.shown("en")[1].metadata["title"]
+
+
+def test_a_long_conversation_loses_its_oldest_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_conversation, "MOST_ENTRIES", 6)
+    visits = Visits(FakeAssistant(pace=0.0))
+    visit = visits.of("one")
+    for number in range(6):
+        ask(visits, visit, f"question {number} of mine")
+    assert "question 5" in said(visit) and "question 0" not in said(visit)
+    assert len(visit.conversation.entries) <= 10
 
 
 def test_forgotten_tabs_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:

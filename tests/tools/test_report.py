@@ -235,9 +235,14 @@ def test_sentences_stay_on_one_short_line(real: dict[str, Any], name: str, langu
         assert "\n" not in sentence and not HIDDEN.search(sentence) and len(sentence) < 700
 
 
+@pytest.fixture(scope="module")
+def stressed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return stress(trained("llama", 1).saved(tmp_path_factory.mktemp("stress") / "a|`b"))
+
+
 @both
-def test_stress_table(tmp_path: Path, language: str) -> None:
-    found = stress(trained("llama", 1).saved(tmp_path / "a|`b"))
+def test_stress_table(stressed: dict[str, Any], language: str) -> None:
+    found = stressed
     table = stress_table(found, language)
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(found["rows"])

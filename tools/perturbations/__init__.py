@@ -68,4 +68,5 @@ def perturbation_named(name: str) -> Perturbation:
 
 def generator(seed: int, name: str) -> torch.Generator:
     """Random numbers that depend on the seed and the tensor alone, not on the order of reading."""
-    return torch.Generator().manual_seed((seed << 32) ^ zlib.crc32(name.encode("utf-8", "surrogatepass")))
+    # The generator keeps 32 bits of its seed.
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode("utf-8", "surrogatepass")))

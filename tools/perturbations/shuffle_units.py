@@ -6,7 +6,7 @@ import torch
 
 from tools.checkpoint import Checkpoint
 from tools.perturbations import Amount, NotApplicable, generator
-from tools.roles import HiddenUnits, Layout, block_of
+from tools.roles import HiddenUnits, Layout, block_of, has_role
 from tools.view import SeenCheckpoint, SeenTensor, changed, unchanged
 
 KEEPS_FUNCTION = True
@@ -40,5 +40,7 @@ def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -
 
 def _biases(checkpoint: Checkpoint, units: HiddenUnits) -> list[str]:
     return [
-        name for name, shape in checkpoint.shapes.items() if shape == (units.width,) and block_of(name) == units.label
+        name
+        for name, shape in checkpoint.shapes.items()
+        if shape == (units.width,) and block_of(name) == units.label and not has_role(name, "attention")
     ]

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-from tools.comparison import Comparison, Side
+from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
+from tools.roles import has_role
 from tools.significance import coincidence
 
 UNIT = "share of the learned numbers found on the other side, 0 to 1"
@@ -72,6 +73,7 @@ def measure(comparison: Comparison) -> Finding:
         "tensors_of_b": len(counted["b"]),
         "renamed": sum(name != partner for name, partner in matched["a"].items()),
         "rounded_to": sorted(rounded),
+        "repeated": _repeated(comparison, matched),
     }
     count = sum(comparison.layout_a.size(name) for name in matched["a"])
     return Evidence(min(share.values()), min(0.0, log10_pvalue), count, where)
@@ -151,6 +153,20 @@ def _fits_one_scale(whole: torch.Tensor, real: torch.Tensor) -> bool:
         return False
     # Half a step of rounding, and half a step more for truncation.
     return float(((real[inside] / scale - whole[inside]).abs() <= 1.0).double().mean()) >= INTEGERS_FIT
+
+
+def _repeated(comparison: Comparison, matched: dict[Side, dict[str, str]]) -> int:
+    """How many more tensors one side needs for the same values: repeated layers. A head tied to its table is one tensor."""
+    counts = {}
+    for side in SIDES:
+        layout = comparison.layout(side)
+        counts[side] = sum(
+            len(comparison.checkpoint(side).shapes[name]) >= 2
+            and name != layout.embedding
+            and not has_role(name, "head")
+            for name in matched[side]
+        )
+    return abs(counts["a"] - counts["b"])
 
 
 def _share(comparison: Comparison, side: Side, names: dict[str, str], counted: set[str]) -> float:

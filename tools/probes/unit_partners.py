@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import UNITS_MATCHED, Comparison, Side, chosen_units, fingerprint, member_likeness
 from tools.evidence import Abstention, Evidence, Finding
@@ -135,14 +136,16 @@ def _agreeing_units(one: Description, other: Description) -> int:
 
 def _evidence(a: list[Description], b: list[Description], table: np.ndarray, basis: str) -> Evidence:
     rows: list[dict[str, Any]] = []
-    for i, one in enumerate(a):
-        j = int(table[i].argmax())
+    # One to one, so that the layers which one model has more do not dilute the share, whichever side has them.
+    for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
+        one = a[i]
         if table[i, j] < 0:
             continue
         others = [table[i, k] for k in range(len(b)) if k != j and table[i, k] >= 0]
         others += [table[k, j] for k in range(len(a)) if k != i and table[k, j] >= 0]
         # Features that all models learn make layers agree that do not correspond; that rate is the null's.
-        rate = max(1.0, float(np.mean(others)) if others else 1.0)
+        # The median, since a repeated layer has two counterparts.
+        rate = max(1.0, float(np.median(others)) if others else 1.0)
         units = min(one.layer.width, b[j].layer.width, UNITS_MATCHED)
         rows.append(
             {
@@ -151,7 +154,10 @@ def _evidence(a: list[Description], b: list[Description], table: np.ndarray, bas
                 "a": one.layer.label,
                 "b": b[j].layer.label,
                 "statistic": float(table[i, j]) / units,
-                "log10_pvalue": bonferroni([chance_agreements(int(table[i, j]), rate)], int((table[i] >= 0).sum())),
+                "log10_pvalue": bonferroni(
+                    [chance_agreements(int(table[i, j]), rate)],
+                    int(max((table[i] >= 0).sum(), (table[:, j] >= 0).sum())),
+                ),
                 "n": units,
             }
         )

@@ -1,0 +1,101 @@
+"""No accusation without a null: among strangers of one recipe the p-values are uniform, and nothing ever links."""
+
+from __future__ import annotations
+
+import itertools
+from functools import lru_cache
+
+import pytest
+from scipy import stats
+
+from tests.small_models import fresh, trained
+from tools.checkpoint import Checkpoint
+from tools.comparison import Comparison
+from tools.evidence import Evidence
+from tools.probes import probe_named
+from tools.roles import Layout
+from tools.verdict import LEAST_EFFECT, links
+
+UNTRAINED, TRAINED = 13, 9
+# What links is a thousand times rarer than the rarest of these pairs may be.
+RAREST = -6.0
+
+
+@lru_cache(maxsize=None)
+def strangers(kind: str, state: str) -> tuple[tuple[Checkpoint, Layout], ...]:
+    """Models of one recipe that differ in the seed of their first numbers alone, with their layouts."""
+    if state == "untrained":
+        models = [fresh(kind, seed).held() for seed in range(100, 100 + UNTRAINED)]
+    else:
+        models = [trained(kind, seed, steps=30).held() for seed in range(1, 1 + TRAINED)]
+    return tuple((model, Layout(model)) for model in models)
+
+
+@lru_cache(maxsize=None)
+def findings(name: str, kind: str, state: str) -> tuple[Evidence, ...]:
+    found = []
+    for (a, layout_a), (b, layout_b) in itertools.combinations(strangers(kind, state), 2):
+        finding = probe_named(name).measure(Comparison(a, b, layouts=(layout_a, layout_b)))
+        assert isinstance(finding, Evidence)
+        found.append(finding)
+    return tuple(found)
+
+
+KINDS, STATES = ("llama", "gpt2", "bert"), ("untrained", "trained")
+every_population = pytest.mark.parametrize(("kind", "state"), list(itertools.product(KINDS, STATES)))
+
+
+def logs(name: str, kind: str, state: str) -> list[float]:
+    return [finding.log10_pvalue or 0.0 for finding in findings(name, kind, state)]
+
+
+def test_there_are_enough_pairs_to_tell() -> None:
+    pairs = {state: sum(len(findings("unit_order", kind, state)) for kind in KINDS) for state in STATES}
+    assert pairs["untrained"] >= 150 and pairs["trained"] >= 100
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_unit_order_is_uniform_among_strangers(state: str) -> None:
+    pvalues = [10**log for kind in KINDS for log in logs("unit_order", kind, state)]
+    assert stats.kstest(pvalues, "uniform").pvalue > 0.01
+
+
+@every_population
+def test_unit_order_is_never_rarer_than_luck_allows(kind: str, state: str) -> None:
+    found = logs("unit_order", kind, state)
+    assert min(found) > RAREST
+    # No more small p-values than a uniform draw has, within what chance allows.
+    small = sum(log <= -1.0 for log in found)
+    assert stats.binomtest(small, len(found), 0.1, alternative="greater").pvalue > 0.001
+
+
+@every_population
+def test_every_layer_of_unit_order_is_uniform(kind: str, state: str) -> None:
+    rows = [10 ** row["log10_pvalue"] for finding in findings("unit_order", kind, state) for row in finding.where]
+    assert stats.kstest(rows, "uniform").pvalue > 0.001
+
+
+@every_population
+@pytest.mark.parametrize("name", sorted(LEAST_EFFECT))
+def test_nothing_links_strangers(name: str, kind: str, state: str) -> None:
+    for finding in findings(name, kind, state):
+        assert not links(name, finding)
+        assert (finding.log10_pvalue or 0.0) > RAREST
+        assert finding.statistic < LEAST_EFFECT[name] or name == "unit_order"
+
+
+@every_population
+def test_unit_partners_is_not_too_sure(kind: str, state: str) -> None:
+    # Counts are discrete, so its p-values lean to one; they must not lean to zero.
+    found = logs("unit_partners", kind, state)
+    for level in (-1.0, -2.0, -3.0):
+        small = sum(log <= level for log in found)
+        assert stats.binomtest(small, len(found), 10**level, alternative="greater").pvalue > 0.001, (level, small)
+
+
+def test_a_copy_among_them_stands_out() -> None:
+    # The same machinery, so that a test that can never fire does not pass for a careful one.
+    model, layout = strangers("llama", "trained")[0]
+    for name in ("unit_order", "unit_partners"):
+        finding = probe_named(name).measure(Comparison(model, model, layouts=(layout, layout)))
+        assert links(name, finding)
