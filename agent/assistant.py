@@ -18,7 +18,6 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent import settings
-from agent.explain import Report
 from agent.guard import Guard
 from agent.guide import Guide
 from agent.intent import LONGEST_MESSAGE, read
@@ -28,6 +27,7 @@ from agent.steps import Step, stream
 from agent.toolbox import Toolbox
 from agent.toolbox import Turn as Occasion
 from agent.turns import recall
+from agent.verdicts import Report
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,10 @@ class Assistant:
                 log.exception("a turn broke")
                 steps.put(Step("error", "", say(spoken_in, "broken")))
             finally:
+                with self._lock:
+                    forgotten = self._threads.get(thread) is not turn_lock
+                if forgotten:
+                    self._saver.delete_thread(thread)
                 turn_lock.release()
                 steps.put(None)
 

@@ -17,7 +17,7 @@ from langgraph.types import Command
 
 from agent.cues import cue, plain_words
 from agent.evidence import LINKED, Cited, for_model, passages_for_model
-from agent.explain import Spoken, framed, sentences
+from agent.explain import framed
 from agent.fairness import heated_words
 from agent.guide import Guide
 from agent.language import language_of
@@ -26,6 +26,8 @@ from agent.phrases import say
 from agent.phrases import sentences as our_sentences
 from agent.toolbox import MEASURING
 from agent.turns import Turn, recall
+from agent.verdicts import Spoken
+from agent.wording import sentences
 from tools.errors import printable
 
 log = logging.getLogger(__name__)

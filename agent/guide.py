@@ -17,9 +17,10 @@ from langchain_core.tools import BaseTool
 
 from agent import settings
 from agent.evidence import closest
-from agent.explain import Report, Spoken, explain
+from agent.explain import explain
 from agent.shelf import Shelf
 from agent.turns import Turn, recall
+from agent.verdicts import Report, Spoken
 
 # The articles that help to read an answer, by what was changed and by the answer; the first that exist are shown.
 TOPICS_OF_CHANGES: Mapping[str, str] = {

@@ -34,8 +34,8 @@ FOLLOW_UPS = (
     "plot",
     "direction",
     "change_mind",
-    "what_if",
     "sure",
+    "what_if",
     "limits",
     "next",
     "why",
@@ -96,6 +96,11 @@ class _Message:
         return nothing_but(name, also).match(self.masked) is not None
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether it is a question about the world, which no result of ours answers."""
+        return self.words > 5 and self.has("topic") and not self.has("of_our_result")
+
+    @property
     def words(self) -> int:
         """How many words it has; a Chinese character counts as one."""
         return len(re.findall(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+", self.masked))
@@ -152,6 +157,9 @@ def _decide(message: _Message, memory: Memory, shelf: Shelf, wish: Language | No
     if _CODE.search(message.text) and "?" not in message.text.splitlines()[0]:
         return Intent("code")
     intent = _about_the_thread(message, memory, wish) or _about_results(message, memory) or _without_models(message)
+    if intent == Intent("off_topic") and memory.results and message.words <= SHORT_WORDS // 2:
+        # So short a message is most likely about the result, but not in words that are known here.
+        intent = Intent("unclear", about="result")
     return replace(intent, depth=_depth(message))
 
 
@@ -246,6 +254,8 @@ def _one_model(names: tuple[str, ...], base: str | None, message: _Message, memo
     if other is not None and (copying or message.has("and_this")):
         pair = (other, name) if _pronoun_first(message) else (name, other)
         return Intent("behave", models=pair) if message.has("behave") else Intent("compare", models=pair, base=base)
+    if copying and len(before) > 1 and message.has("also") and name not in before:
+        return Intent("compare", models=(name, before[1]), base=base)
     if before and message.has("and_this") and not message.has("describe"):
         if memory.last_kind in ("describe", "stress") and not copying:
             return Intent(memory.last_kind, models=names)
@@ -329,7 +339,7 @@ def _about_the_thread(message: _Message, memory: Memory, wish: Language | None) 
         return _answered(picked, memory, Intent("ask_other", models=(picked,), choices=memory.choices))
     if message.has("negated") and len(message.masked) < 80:
         return Intent("cancel")
-    if len(message.masked) > 160 or message.has("cases"):
+    if len(message.masked) > 160 or message.has("cases", "lesson") or message.stands_alone:
         return None
     pronoun = message.has("it", "them", "first", "second", "again")
     if message.has("swap") and len(models) > 1:
@@ -338,7 +348,7 @@ def _about_the_thread(message: _Message, memory: Memory, wish: Language | None) 
         return Intent("behave", models=models[:2]) if len(models) > 1 else Intent("ask_models", about="behave")
     if message.has("stress") and not message.has("what_if", "asks_what") and (pronoun or message.has("stress_by_name")):
         return _on_one("stress", message, memory)
-    if message.has("describe") and pronoun and models and not message.has("told", "result", "plot"):
+    if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure"):
         return _on_one("describe", message, memory)
     again = message.has("again") and message.has("measure_again") and len(models) > 1
     if again or (message.has("compare_them") and not message.has("asks_how")):
@@ -388,6 +398,8 @@ def _about_results(message: _Message, memory: Memory) -> Intent | None:
     word = _our_word(message)
     if word and message.has("asks_what"):
         return Intent("article", about=word)
+    if message.stands_alone and not message.has("what_if"):
+        return None
     if message.has("what_it_means"):
         return Intent("result")
     depth = _depth(message)
@@ -395,10 +407,11 @@ def _about_results(message: _Message, memory: Memory) -> Intent | None:
         return Intent("result" if message.has("show") or not message.has("why") else "why")
     if finding := re.search(r"\bE(\d{1,2})\b", masked):
         return Intent("number", about=finding[0])
-    if message.has("number"):
-        written = _number_in(masked)
-        if written is None or memory.holds(written):
-            return Intent("number", about="" if written is None else f"{written:g}")
+    written = _number_in(masked)
+    held = written is not None and memory.holds(written)
+    bare = held and message.words <= SHORT_WORDS // 2 and not message.has(*FOLLOW_UPS)
+    if bare or (message.has("number") and (written is None or held)):
+        return Intent("number", about="" if written is None else f"{written:g}")
     for kind in FOLLOW_UPS[:-1]:
         if message.has(kind):
             return Intent(kind)
@@ -456,6 +469,8 @@ def _without_models(message: _Message) -> Intent:
         return Intent("ask_models", about="behave")
     if message.has("check") and message.has("model_x_and_y") and not message.has("about_publishing"):
         return Intent("ask_models")
+    if message.words <= 6 and message.has(*FOLLOW_UPS) and not message.has("topic", "domain"):
+        return Intent("ask_models", about="report")
     word = _our_word(message)
     if story or word or message.has("domain") or (message.has("asks_what") and len(message.masked) < 60):
         return Intent("article", about=word if message.has("asks_what") else "")

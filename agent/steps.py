@@ -13,12 +13,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.evidence import citations, harmless, question_of, title_of_work
-from agent.explain import number
 from agent.guard import checked
 from agent.guide import Guide
 from agent.phrases import knows, say
 from agent.toolbox import Turn as Occasion
 from agent.turns import recall
+from agent.wording import number
 
 log = logging.getLogger(__name__)
 

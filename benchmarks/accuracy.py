@@ -29,6 +29,7 @@ from benchmarks.zoo import RECIPES, Zoo
 from tools.audit import compare
 from tools.errors import UserError
 from tools.perturbations import NotApplicable
+from tools.probes import all_probes
 from tools.verdict import LINKED
 
 Row = dict[str, Any]
@@ -39,7 +40,10 @@ ATTACKED_SEEDS = 2
 OTHER_DATA_SEED = 20
 # How many pairs of each two recipes are strangers of another kind.
 CROSS_PAIRS = 18
-DECIDING = ("unit_order", "unit_partners")
+# Probes whose p-values should be uniform among strangers; equal values have none, since strangers never share any.
+DECIDING = tuple(
+    p.name for p in all_probes() if p.role == "decides" and p.name not in ("same_values", "shared_additions")
+)
 MIRRORED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
 PEERS = ("cisco-ai-provenance-kit", "weightscope")
 

@@ -556,7 +556,7 @@ def trained_away(subject: Subject) -> Path:
             cosines = [
                 torch.nn.functional.cosine_similarity(own[n].flatten(1), v.flatten(1)).mean() for n, v in first.items()
             ]
-            return torch.stack(cosines).mean() * AWAY
+            return torch.stack(cosines).abs().mean() * AWAY
 
         return subject.zoo.trained(model, "general", 250 + subject.seed, 200, 2e-3, penalty=likeness)
 
@@ -630,9 +630,9 @@ ATTACKS: tuple[Attack, ...] = (
     _attack("fine-tuned, 60 steps", "A3", child(partial(fine_tuned, steps=60)), TRAINED, "fine_tuned", trained=True),
     _attack("fine-tuned, 300 steps", "A3", child(fine_tuned), TRAINED, "fine_tuned", trained=True),
     _attack("continued pretraining", "A4", child(continued), TRAINED, "fine_tuned", trained=True),
-    _attack("adapter merged, rank 4", "A5", child(adapted), TRAINED, "low_rank", traceable=True, trained=True),
-    _attack("random change of rank 4", "A5", chain(by("low_rank", 4)), EDITED, "low_rank", traceable=True),
-    _attack("random change of rank 16", "A5", chain(by("low_rank", 16)), EDITED, "low_rank", traceable=True),
+    _attack("adapter merged, rank 4", "A5", child(adapted), TRAINED, "low_rank", trained=True),
+    _attack("random change of rank 4", "A5", chain(by("low_rank", 4)), EDITED, "low_rank"),
+    _attack("random change of rank 16", "A5", chain(by("low_rank", 16)), EDITED, "low_rank"),
     _attack("int8", "A6", chain(by("quantise", "int8")), SAME, "quantised", traceable=True),
     _attack("int4", "A6", chain(by("quantise", "int4")), SAME, "quantised", traceable=True),
     _attack("int3", "A6", chain(by("quantise", "int3")), SAME, "quantised", traceable=True),

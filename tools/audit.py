@@ -35,7 +35,16 @@ Listener = Callable[[dict[str, Any]], None]
 Stop = Callable[[], bool]
 
 # Cheap questions first; what only words a link comes after what finds one.
-ORDER = ("same_values", "tensor_names", "same_configuration", "same_tokenizer", "unit_order", "unit_partners")
+ORDER = (
+    "same_values",
+    "tensor_names",
+    "same_configuration",
+    "same_tokenizer",
+    "unit_order",
+    "unit_partners",
+    "value_order",
+    "coordinate_order",
+)
 AFTER_A_LINK = ("difference_shape", "shared_additions")
 
 

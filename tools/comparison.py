@@ -110,7 +110,9 @@ class Comparison:
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
         """The layers of hidden units that are read: all of a small model, some at even places of a large one."""
-        units = self.layout(side).hidden_units
+        return self._some(self.layout(side).hidden_units)
+
+    def _some(self, units: tuple[HiddenUnits, ...]) -> tuple[HiddenUnits, ...]:
         small = self.full or max(self.a.bytes_total, self.b.bytes_total) <= READ_ALL_BYTES
         most = self.most_layers or (len(units) if small else LAYERS_READ)
         return tuple(units[i] for i in spread_indices(len(units), most))
@@ -118,8 +120,15 @@ class Comparison:
     @cached_property
     def unit_pairs(self) -> tuple[UnitPair, ...]:
         """Layers of equal shape, each paired with the one whose fingerprint is nearest."""
+        return self._pair_up(self.layers("a"), self.layers("b"))
+
+    @cached_property
+    def value_pairs(self) -> tuple[UnitPair, ...]:
+        """Attention heads of equal shape, each paired with the one whose fingerprint is nearest."""
+        return self._pair_up(self._some(self.layout_a.value_units), self._some(self.layout_b.value_units))
+
+    def _pair_up(self, layers_a: Sequence[HiddenUnits], layers_b: Sequence[HiddenUnits]) -> tuple[UnitPair, ...]:
         pairs: list[UnitPair] = []
-        layers_a, layers_b = self.layers("a"), self.layers("b")
         shapes = dict.fromkeys((u.width, u.features, len(u.members)) for u in layers_a)
         for shape in shapes:
             some_a = [u for u in layers_a if (u.width, u.features, len(u.members)) == shape]

@@ -18,7 +18,7 @@ Kind = Literal["equal", "recast", "rescaled", "quantised", "noise", "pruned", "l
 
 # Below this cosine two tensors are not taken for versions of one tensor.
 LEAST_COSINE = 0.25
-# A scale is believed where it leaves less than this share of the difference, and explains all where it leaves this much.
+# A scale is believed where it leaves less than this share of the difference, and explains all below the second.
 SCALE_LEAVES = 0.5
 RESCALED_ERROR = 3e-3
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.

@@ -77,7 +77,8 @@ class HiddenUnits:
 
     @property
     def kind(self) -> str:
-        return "conv" if self.members[0].part == "conv" else "mlp"
+        part = self.members[0].part
+        return part if part in ("conv", "value") else "mlp"
 
 
 def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
@@ -173,6 +174,33 @@ class Layout:
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
         """Every layer of hidden units that could be told apart, in file order."""
         return self._named_mlps() or self._shaped_mlps() or self._convolutions()
+
+    @cached_property
+    def value_units(self) -> tuple[HiddenUnits, ...]:
+        """What attention heads carry: for every head of every layer its values' rows, one vector each.
+
+        The rows of one head may stand in any order, those of different heads may not be mixed. Where the configuration
+        does not tell the size of a head, blocks of FEWEST_UNITS rows are taken, which lie within a head.
+        """
+        found = []
+        for name in self._matrices():
+            rows, features = self.checkpoint.shapes[name]
+            if not has_role(name, "value") or has_role(name, "transposed") or features != self.residual_width:
+                continue
+            size = self._head_size(rows)
+            for start in range(0, rows - size + 1, size):
+                member = Member(name, 0, start, start + size, "value")
+                label = f"{name}[{start}:{start + size}]"
+                found.append(HiddenUnits(label, layer_of(name), size, features, (member,)))
+        return tuple(found)
+
+    def _head_size(self, rows: int) -> int:
+        declared = self.checkpoint.config.get("head_dim")
+        heads = self.checkpoint.config.get("num_key_value_heads") or self.checkpoint.config.get("num_attention_heads")
+        if not isinstance(declared, int) and isinstance(heads, int) and heads > 0:
+            declared = rows // heads if rows % heads == 0 else None
+        fits = isinstance(declared, int) and declared >= FEWEST_UNITS and rows % declared == 0
+        return declared if fits and isinstance(declared, int) else FEWEST_UNITS
 
     @cached_property
     def residual_width(self) -> int | None:

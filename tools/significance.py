@@ -40,19 +40,6 @@ def rank_agreement(correlation: float, units: int) -> float:
     )
 
 
-def chance_agreements(agreements: int, rate: float) -> float:
-    """log10 P(K >= agreements) for K ~ Poisson(rate): how often two unrelated matchings agree that often.
-
-    Two independent uniform permutations agree in a number of places that tends to Poisson(1) (the rencontres problem).
-    """
-    if agreements <= 0:
-        return 0.0
-    log_tail = float(stats.poisson.logsf(agreements - 1, rate))
-    if not math.isfinite(log_tail):
-        log_tail = agreements * math.log(rate) - rate - float(special.gammaln(agreements + 1))
-    return min(0.0, log_tail / LN10)
-
-
 def coincidence(elements: int, entropy_bits: float) -> float:
     """log10 of the chance that `elements` values agree, each carrying `entropy_bits` of collision entropy."""
     return -elements * entropy_bits * math.log10(2.0)

@@ -20,7 +20,13 @@ LINKED: frozenset[Answer] = frozenset({"identical", "disguised_copy", "derived",
 # One false accusation in a billion comparisons of strangers, for each probe that decides.
 LINK_LOG10_PVALUE = -9.0
 # However rare, an agreement must also be large enough to mean something; features that all models learn are not.
-LEAST_EFFECT = {"same_values": 0.01, "unit_order": 0.05, "unit_partners": 0.15}
+LEAST_EFFECT = {
+    "same_values": 0.01,
+    "unit_order": 0.05,
+    "unit_partners": 0.15,
+    "value_order": 0.05,
+    "coordinate_order": 0.2,
+}
 # A layer is counted as linked by itself at one in ten thousand.
 LAYER_LOG10_PVALUE = -4.0
 # With less than half of the numbers linked, a part is shared and the rest is not.
@@ -33,6 +39,8 @@ HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
 # "Independent" needs a search that would have found a copy with this much noise.
 LEAST_POWER = 0.05
+
+PARTS_ASKED = (("unit_order", "unit_partners"), ("value_order",))
 
 STRENGTH_WORDS = (
     (-15.0, "extremely strong"),
@@ -120,12 +128,19 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
 
 
 def linked_share(findings: Mapping[str, Finding]) -> float:
-    """The largest share of the measured numbers that one probe found linked, 0 to 1."""
+    """The largest share of the measured numbers that one probe found linked, 0 to 1.
+
+    Where feed-forward layers and attention were both asked and only one of them is linked, what resembles nothing on
+    the other side is believed to be unrelated; else it may only have been changed beyond recognition.
+    """
     shares = [0.0]
+    groups = [[name for name in group if isinstance(findings.get(name), Evidence)] for group in PARTS_ASKED]
+    linked_groups = [any(links(name, findings[name]) for name in group) for group in groups]
+    partial = all(groups) and not all(linked_groups)
     same = findings.get("same_values")
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
-    for name in ("unit_order", "unit_partners"):
+    for name in () if partial else ("unit_order", "unit_partners", "value_order"):
         finding = findings.get(name)
         if isinstance(finding, Evidence) and links(name, finding):
             rows = finding.where

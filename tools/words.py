@@ -253,6 +253,20 @@ PROBES: dict[str, dict[str, Words]] = {
             "zh": "一个模型里的每个隐藏单元，无论排在哪里，在另一个模型里是否总有同一个对应者？",
         },
     },
+    "value_order": {
+        "label": {"en": "Order in attention heads", "zh": "注意力头内的顺序"},
+        "question": {
+            "en": "Do the numbers that attention heads carry stand in the same order in both models?",
+            "zh": "两个模型的注意力头里，数值的排列顺序一样吗？",
+        },
+    },
+    "coordinate_order": {
+        "label": {"en": "Order of coordinates", "zh": "坐标的顺序"},
+        "question": {
+            "en": "Do the coordinates of the token vectors stand in the same order in both models?",
+            "zh": "两个模型里，词元向量的坐标排列顺序一样吗？",
+        },
+    },
     "difference_shape": {
         "label": {"en": "Shape of the difference", "zh": "差异的形态"},
         "question": {
@@ -295,6 +309,14 @@ ABSTENTIONS: dict[str, str] = {
     "At least one side has no configuration file.": "至少有一方没有配置文件。",
     "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
     "No common base was named.": "没有给出共同的基座。",
+    "The models have no attention heads of equal size whose values could be told apart.": (
+        "两个模型没有大小相同、能够分辨其数值的注意力头。"
+    ),
+    "The models have no table of common tokens.": "两个模型没有共同词元的表。",
+    "At least one network may number its coordinates itself, so strangers could share their order.": (
+        "至少有一个网络可能自带坐标编号，没有关系的模型也会有相同的顺序。"
+    ),
+    "The token vectors of the two models have different lengths.": "两个模型的词元向量长度不同。",
     "No tensor of one model resembles a tensor of the other, in any coordinates that could be found.": (
         "在能找到的任何坐标下，都没有一个张量与另一个模型的张量相像。"
     ),
@@ -358,6 +380,22 @@ def _unit_partners(finding: Finding, language: str, leaned_on: bool) -> str:
         "en": "Matched in two separate ways, {share} of {units} hidden units find the same partner.",
         "zh": "用两种互不相干的方式配对，{units} 个隐藏单元中有 {share} 找到的是同一个对应者。",
     }[language].format(share=percent(finding["statistic"]), units=finding["n"])
+
+
+def _value_order(finding: Finding, language: str, leaned_on: bool) -> str:
+    rows = finding["where"]
+    same = sum(row["log10_pvalue"] <= -4 for row in rows)
+    return {
+        "en": "Values stand in the same order in {same} of {heads} attention heads (rank correlation {r:.2f}).",
+        "zh": "{heads} 个注意力头中有 {same} 个的数值排列顺序一致（秩相关 {r:.2f}）。",
+    }[language].format(same=same, heads=len(rows), r=finding["statistic"])
+
+
+def _coordinate_order(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "Over {tokens} common tokens, the {n} coordinates stand in the same order with rank correlation {r:.2f}.",
+        "zh": "在 {tokens} 个共同词元上，{n} 个坐标排列顺序的秩相关为 {r:.2f}。",
+    }[language].format(tokens=finding["where"]["tokens"], n=finding["n"], r=finding["statistic"])
 
 
 def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -444,6 +482,8 @@ REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "same_values": _same_values,
     "unit_order": _unit_order,
     "unit_partners": _unit_partners,
+    "value_order": _value_order,
+    "coordinate_order": _coordinate_order,
     "difference_shape": _difference_shape,
     "shared_additions": _shared_additions,
     "same_tokenizer": _same_tokenizer,

@@ -18,7 +18,6 @@ import torch
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
-from tools.roles import has_role
 from tools.significance import coincidence
 
 UNIT = "share of the learned numbers found on the other side, 0 to 1"
@@ -38,7 +37,7 @@ INTEGERS_FIT = 0.999
 def measure(comparison: Comparison) -> Finding:
     if not comparison.layout_a.learned or not comparison.layout_b.learned:
         return Abstention("There are no weights to compare on at least one side.")
-    keys = {side: _keys(comparison, side) for side in ("a", "b")}
+    keys: dict[Side, dict[tuple[object, ...], list[str]]] = {side: _keys(comparison, side) for side in SIDES}
     matched: dict[Side, dict[str, str]] = {"a": {}, "b": {}}
     rounded: set[str] = set()
     learned = {*comparison.layout_a.learned}, {*comparison.layout_b.learned}
@@ -73,10 +72,15 @@ def measure(comparison: Comparison) -> Finding:
         "tensors_of_b": len(counted["b"]),
         "renamed": sum(name != partner for name, partner in matched["a"].items()),
         "rounded_to": sorted(rounded),
-        "repeated": _repeated(comparison, matched),
+        "repeated": _repeated(keys, {_table_shape(comparison, side) for side in SIDES}),
     }
     count = sum(comparison.layout_a.size(name) for name in matched["a"])
     return Evidence(min(share.values()), min(0.0, log10_pvalue), count, where)
+
+
+def _table_shape(comparison: Comparison, side: Side) -> tuple[int, ...] | None:
+    name = comparison.layout(side).embedding
+    return None if name is None else comparison.checkpoint(side).shapes[name]
 
 
 def _keys(comparison: Comparison, side: Side) -> dict[tuple[object, ...], list[str]]:
@@ -155,18 +159,14 @@ def _fits_one_scale(whole: torch.Tensor, real: torch.Tensor) -> bool:
     return float(((real[inside] / scale - whole[inside]).abs() <= 1.0).double().mean()) >= INTEGERS_FIT
 
 
-def _repeated(comparison: Comparison, matched: dict[Side, dict[str, str]]) -> int:
-    """How many more tensors one side needs for the same values: repeated layers. A head tied to its table is one tensor."""
-    counts = {}
-    for side in SIDES:
-        layout = comparison.layout(side)
-        counts[side] = sum(
-            len(comparison.checkpoint(side).shapes[name]) >= 2
-            and name != layout.embedding
-            and not has_role(name, "head")
-            for name in matched[side]
-        )
-    return abs(counts["a"] - counts["b"])
+def _repeated(keys: dict[Side, dict[tuple[object, ...], list[str]]], tables: set[tuple[int, ...] | None]) -> int:
+    """How many more tensors one side needs for the same values. A head may share its table, so tables do not count."""
+    surplus = {
+        key: len(keys["a"][key]) - len(keys["b"][key])
+        for key in keys["a"].keys() & keys["b"].keys()
+        if key[0] not in tables and isinstance(key[0], tuple) and len(key[0]) >= 2
+    }
+    return sum(abs(count) for count in surplus.values())
 
 
 def _share(comparison: Comparison, side: Side, names: dict[str, str], counted: set[str]) -> float:

@@ -2,8 +2,8 @@
 
 Every hidden unit is described twice, by two tensors of its layer (what switches it on and what it reads; or what it
 reads and what it writes). The units of both models are matched by the first description alone, then by the second
-alone. In strangers the two matchings agree about once by chance; in a copy they agree for most units, even if the units
-were re-ordered. Descriptions are taken once in the model's own coordinates and once by the units' responses to the
+alone. In strangers the two matchings have nothing to do with each other; in a copy they agree for most units, even if
+the units were re-ordered. Descriptions are taken in the models' own coordinates, or by the units' responses to the
 tokens both models know, which a rotation of the coordinates does not change.
 
 Blind to: models without two tensors a layer, rotated models that share no tokens, small merge weights.
@@ -17,24 +17,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from tools.comparison import UNITS_MATCHED, Comparison, Side, chosen_units, fingerprint, member_likeness
+from tools.comparison import SAME_PLACE_BONUS, Comparison, Side, chosen_units, fingerprint, member_likeness
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, centred_unit_rows
 from tools.roles import HiddenUnits
-from tools.significance import bonferroni, chance_agreements
+from tools.significance import fisher, rank_agreement
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
-NULL = "strangers: a layer's two matchings agree in a Poisson number of units, at the rate of unlike layers"
+NULL = "strangers: the two matchings of a layer are unrelated orders of its units"
 ROLE = "decides"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double matching (method K4)"
 
 # Fewer common tokens than this cannot tell a thousand units apart.
 FEWEST_TOKENS = 128
-# Layers at other depths that each layer is held against, to see how often strangers agree.
-OTHER_LAYERS = 1
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,36 @@ class Description:
 
 
 def measure(comparison: Comparison) -> Finding:
-    best: Evidence | None = None
-    tried = 0
+    best: tuple[float, str, list[tuple[Description, Description]]] | None = None
     for basis in ("own", "tokens"):
-        described_a = list(_described(comparison, "a", basis))
-        described_b = list(_described(comparison, "b", basis))
-        table = _agreements(comparison, described_a, described_b)
-        if table is None:
-            continue
-        tried += 1
-        found = _evidence(described_a, described_b, table, basis)
-        if best is None or (found.log10_pvalue or 0.0) < (best.log10_pvalue or 0.0):
-            best = found
+        pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
+        likeness = sum(_likeness(one, other) for one, other in pairs) / max(len(pairs), 1)
+        # The basis, like the pairing, is chosen by what no order of units changes, before any unit is matched.
+        if pairs and (best is None or likeness > best[0]):
+            best = likeness, basis, pairs
     if best is None:
         return Abstention(
             "The models have no layers whose units two tensors describe in coordinates or tokens that both share."
         )
-    return Evidence(best.statistic, bonferroni([best.log10_pvalue or 0.0], tried), best.n, best.where)
+    _, basis, pairs = best
+    where: list[dict[str, Any]] = []
+    for one, other in pairs:
+        comparison.check()
+        first, second = _two_matchings(one, other)
+        where.append(
+            {
+                "layer": one.layer.layer,
+                "role": f"{one.layer.kind}, by {basis}",
+                "a": one.layer.label,
+                "b": other.layer.label,
+                "statistic": float((first == second).mean()),
+                "log10_pvalue": rank_agreement(float(stats.spearmanr(first, second).statistic), len(first)),
+                "n": len(first),
+            }
+        )
+    units = sum(row["n"] for row in where)
+    mean = sum(row["statistic"] * row["n"] for row in where) / units
+    return Evidence(mean, fisher([row["log10_pvalue"] for row in where]), units, where)
 
 
 def _described(comparison: Comparison, side: Side, basis: str) -> Iterator[Description]:
@@ -89,78 +101,35 @@ def _described(comparison: Comparison, side: Side, basis: str) -> Iterator[Descr
         yield Description(layer, [centred_unit_rows(view) for view in views], [fingerprint(view) for view in views])
 
 
-def _agreements(comparison: Comparison, a: list[Description], b: list[Description]) -> np.ndarray | None:
-    """Agreeing units of pairs of layers, (layers of a, layers of b); -1 where they do not fit or were not looked at.
-
-    Looked at are, for every layer, the likeliest counterpart, the one at the same depth, and a few others for the null.
-    """
+def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Description, Description]]:
+    """Layers that can be held against each other, each with its likeliest counterpart, one to one."""
     fits = np.array([[x.views[0].shape[1] == y.views[0].shape[1] for y in b] for x in a]).reshape(len(a), len(b))
     if not fits.any():
-        return None
+        return []
     likeness = np.array([[_likeness(x, y) for y in b] for x in a])
-    table = np.full(fits.shape, -1)
-    for i, j in sorted(_worth_a_look(np.where(fits, likeness, -np.inf))):
-        if fits[i, j]:
-            comparison.check()
-            table[i, j] = _agreeing_units(a[i], b[j])
-    return table
+    for i in range(min(likeness.shape)):
+        likeness[i, i] += SAME_PLACE_BONUS
+    places = zip(*linear_sum_assignment(np.where(fits, likeness, -10.0), maximize=True), strict=True)
+    return [(a[i], b[j]) for i, j in places if fits[i, j]]
 
 
 def _likeness(one: Description, other: Description) -> float:
     return float(np.mean([likeness for likeness, _, _ in member_likeness(one.prints, other.prints)]))
 
 
-def _worth_a_look(likeness: np.ndarray) -> set[tuple[int, int]]:
-    layers_a, layers_b = likeness.shape
-    places = {(int(i), int(row.argmax())) for i, row in enumerate(likeness)}
-    places |= {(int(column.argmax()), int(j)) for j, column in enumerate(likeness.T)}
-    longest = max(layers_a, layers_b)
-    for step in range(longest):
-        i, j = step * layers_a // longest, step * layers_b // longest
-        places |= {(i, (j + shift) % layers_b) for shift in range(1 + OTHER_LAYERS)}
-        places |= {((i + shift) % layers_a, j) for shift in range(1 + OTHER_LAYERS)}
-    return places
-
-
-def _agreeing_units(one: Description, other: Description) -> int:
+def _two_matchings(one: Description, other: Description) -> tuple[np.ndarray, np.ndarray]:
+    """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each."""
     # Which tensor of one layer answers to which of the other is not told by names; the two likeliest pairs are taken.
     pairs = sorted(member_likeness(one.prints, other.prints), reverse=True)[:2]
+    swapped = _rank(one) > _rank(other)
     matchings = []
     for _, mine, theirs in pairs:
         few, many = one.views[mine], other.views[theirs]
-        if len(few) > len(many):
-            few, many = many, few
+        few, many = (many, few) if swapped else (few, many)
         matchings.append(best_partners((few[chosen_units(len(few))] @ many.T).double().numpy()))
-    return int((matchings[0] == matchings[1]).sum())
+    return matchings[0], matchings[1]
 
 
-def _evidence(a: list[Description], b: list[Description], table: np.ndarray, basis: str) -> Evidence:
-    rows: list[dict[str, Any]] = []
-    # One to one, so that the layers which one model has more do not dilute the share, whichever side has them.
-    for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
-        one = a[i]
-        if table[i, j] < 0:
-            continue
-        others = [table[i, k] for k in range(len(b)) if k != j and table[i, k] >= 0]
-        others += [table[k, j] for k in range(len(a)) if k != i and table[k, j] >= 0]
-        # Features that all models learn make layers agree that do not correspond; that rate is the null's.
-        # The median, since a repeated layer has two counterparts.
-        rate = max(1.0, float(np.median(others)) if others else 1.0)
-        units = min(one.layer.width, b[j].layer.width, UNITS_MATCHED)
-        rows.append(
-            {
-                "layer": one.layer.layer,
-                "role": f"{one.layer.kind}, by {basis}",
-                "a": one.layer.label,
-                "b": b[j].layer.label,
-                "statistic": float(table[i, j]) / units,
-                "log10_pvalue": bonferroni(
-                    [chance_agreements(int(table[i, j]), rate)],
-                    int(max((table[i] >= 0).sum(), (table[:, j] >= 0).sum())),
-                ),
-                "n": units,
-            }
-        )
-    units = sum(row["n"] for row in rows)
-    mean = sum(row["statistic"] * row["n"] for row in rows) / units
-    return Evidence(mean, bonferroni([row["log10_pvalue"] for row in rows]), units, rows)
+def _rank(description: Description) -> tuple[int, float]:
+    """Narrower layers first, ties settled by content, so that the order of a and b does not matter."""
+    return len(description.views[0]), float(np.sum(description.prints[0]))

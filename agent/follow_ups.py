@@ -1,0 +1,223 @@
+"""Questions about what was measured, answered from the findings: how sure, why, a number, the picture, what if."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.evidence import STRENGTHS, Cited, harmless, layers, model_name, question_of
+from agent.measurements import Measurements
+from agent.memory import numbers_in
+from agent.phrases import knows
+from agent.verdicts import Spoken
+from agent.wording import (
+    foreign_as_code,
+    is_about,
+    number,
+    odds,
+    paragraphs,
+    share,
+)
+
+
+class FollowUps(Measurements):
+    """Replies that run nothing again; `on_KIND` answers the intent of that kind."""
+
+    def about(self) -> str:
+        """Which comparison a follow-up is about; said only where there were several."""
+        if len(self.before.results) < 2 or not self.results:
+            return ""
+        result = self.main
+        return self.say("about_pair", a=model_name(result["a"]["name"]), b=model_name(result["b"]["name"]))
+
+    def follow_up(self, parts: Sequence[str], *chips: str) -> Spoken:
+        """A reply from the findings."""
+        text = paragraphs([self.preamble(), self.about(), *parts])
+        return Spoken(text, False, self.chips(*chips), str(self.main["answer"]))
+
+    def on_result(self) -> Spoken:
+        return self.follow_up([self.verdict(self.main, self.intent.depth)], "sure", "why", "limits", "report")
+
+    def on_trouble(self) -> Spoken:
+        error = self.before.trouble or {}
+        text = self.joined([harmless(error[part]) for part in ("message", "remedy") if error.get(part)])
+        return Spoken(self.say("trouble", text=text), False, self.chips("examples", "help"))
+
+    def on_sure(self) -> Spoken:
+        result, summary = self.main, self.report.summary(dict(self.main), self.language)
+        strength = result["strength"]
+        parts = [summary["strength"]] if strength["words"] not in STRENGTHS else []
+        if strength["words"] in STRENGTHS:
+            parts.append(self.say("scale", word=self.say(f"strength_{strength['words']}")))
+        ids, log10 = self.ids_of(result), strength["log10_pvalue"]
+        if result["answer"] == "independent":
+            parts.append(self.say("chance_fits", cite=ids))
+        elif log10 is not None:
+            parts.append(
+                self.joined([self.say("chance", odds=odds(log10, self.language), cite=ids), self.say("not_percent")])
+            )
+        else:
+            parts.append(self.say("chance_none"))
+        if summary["not_meaning"]:
+            parts.append(self.say("sure_limits", text=summary["not_meaning"][0]))
+        return self.follow_up(parts, "why", "change_mind", "limits", "simple")
+
+    def power(self, result: Mapping[str, Any]) -> str:
+        """What would have been caught."""
+        items = []
+        for key, phrase in (
+            ("largest_noise_caught", "power_noise"),
+            ("largest_noise_caught_reordered", "power_reordered"),
+        ):
+            value = (result.get("power") or {}).get(key)
+            if isinstance(value, (int, float)):
+                items.append(self.say(phrase, amount=share(value)))
+        return self.say("power", list=self.say("comma").join(items)) if items else self.say("power_unknown")
+
+    def on_why(self) -> Spoken:
+        if self.before.trouble:
+            return self.on_trouble()
+        result, summary = self.main, self.report.summary(dict(self.main), self.language)
+        left_out = sum(not item.measured for item in self.of(result))
+        parts = [self.headline(result, summary), self.reasons(result, summary), self.say("context")]
+        if self.intent.depth == "engineer":
+            parts.append(self.table(result))
+        if left_out:
+            parts.append(self.say("abstained", count=left_out) if left_out > 1 else self.say("abstained_one"))
+        return self.follow_up([*parts, self.read_more()], "sure", "engineer", "limits", "change_mind")
+
+    def question(self, item: Cited) -> str:
+        """The question of a check in the reader's language."""
+        return question_of(item.probe, self.language) or harmless(item.finding.get("question", item.probe))
+
+    def unit(self, item: Cited) -> str:
+        """The unit of a check in the reader's language."""
+        key = f"unit_{item.probe}"
+        return self.say(key) if knows(key) else harmless(item.finding.get("unit", ""), 120)
+
+    def on_number(self) -> Spoken:
+        items = [item for item in self.of(self.main) if item.measured]
+        if self.intent.about.startswith("E"):
+            items = [item for item in items if item.id == self.intent.about] or items
+        elif self.intent.about:
+            wanted = float(self.intent.about)
+            for item in items:
+                if is_about(wanted, item.finding["statistic"]):
+                    text = self.say(
+                        "number_found",
+                        number=self.intent.about,
+                        question=self.question(item),
+                        unit=self.unit(item),
+                        cite=f"[{item.id}]",
+                    )
+                    return self.follow_up([text], "sure", "why", "engineer")
+                log10 = item.finding["log10_pvalue"]
+                if log10 is not None and (is_about(wanted, log10) or math.floor(-log10) == abs(wanted)):
+                    text = self.say(
+                        "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=f"[{item.id}]"
+                    )
+                    return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
+            log10 = self.main["strength"]["log10_pvalue"]
+            if log10 is not None and (is_about(wanted, log10) or math.floor(-log10) == abs(wanted)):
+                text = self.say(
+                    "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=self.ids_of(self.main)
+                )
+                return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
+        known = self.intent.about[:1].isdigit() and any(
+            is_about(float(self.intent.about), held) for held in numbers_in(self.main)
+        )
+        opening = self.say("number_other", number=self.intent.about) if known else self.say("numbers")
+        leaned = [item for item in items if item.probe in self.main["because"]] or items
+        lines = []
+        for item in leaned[:3]:
+            log10 = item.finding["log10_pvalue"]
+            line = self.say(
+                "number_line" if log10 is None else "number_line_p",
+                question=self.question(item) + (" " if self.language == "en" else ""),
+                number=number(item.finding["statistic"]),
+                unit=self.unit(item),
+                **({} if log10 is None else {"odds": odds(log10, self.language)}),
+            )
+            lines.append(f"- {line} [{item.id}]")
+        return self.follow_up([opening, "\n".join(lines)], "sure", "why", "engineer")
+
+    def on_plot(self) -> Spoken:
+        lines = []
+        for item in self.of(self.main):
+            series = layers(item.finding) if item.probe in ("unit_order", "unit_partners") else []
+            if not series:
+                continue
+            middle = sorted(series)[len(series) // 2]
+            facts = {"name": self.say(f"series_{item.probe}"), "middle": number(middle), "cite": f"[{item.id}]"}
+            lines.append(
+                self.say("plot_one", **facts)
+                if len(series) == 1
+                else self.say(
+                    "plot_series", count=len(series), low=number(min(series)), high=number(max(series)), **facts
+                )
+            )
+        if not lines:
+            return self.follow_up([self.say("plot_none")], "why", "sure")
+        return self.follow_up([self.say("plot"), "\n".join(f"- {line}" for line in lines)], "why", "sure", "engineer")
+
+    def on_direction(self) -> Spoken:
+        result, summary = self.main, self.report.summary(dict(self.main), self.language)
+        way = result["direction"]["answer"]
+        if result["answer"] == "independent":
+            text = self.say("direction_none")
+        elif way == "unknown":
+            text = self.say("direction_unknown")
+        else:
+            names = {side: model_name(result[side]["name"]) for side in ("a", "b")}
+            said = str(summary.get("direction") or "")
+            text = self.as_code(result, said) if said else self.say(f"direction_{way}", **names)
+        return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
+
+    def on_limits(self) -> Spoken:
+        summary = self.report.summary(dict(self.main), self.language)
+        lines = "\n".join(f"- {sentence}" for sentence in summary["not_meaning"])
+        return self.follow_up(
+            [self.say("not_meaning", text="").strip(), lines, self.read_more()], "next", "sure", "change_mind"
+        )
+
+    def on_next(self) -> Spoken:
+        summary = self.report.summary(dict(self.main), self.language)
+        parts = [summary["next"]]
+        if self.before.offer == "behave":
+            parts.append(self.say("offer_behave"))
+            return self.follow_up(parts, "behave", "limits", "report")
+        return self.follow_up(parts, "limits", "report")
+
+    def on_change_mind(self) -> Spoken:
+        answer = self.main["answer"]
+        key = answer if answer in ("independent", "undecided") else "linked"
+        parts = [self.say(f"change_mind_{key}")]
+        if answer == "independent":
+            parts.append(self.power(self.main))
+        return self.follow_up([*parts, self.read_more()], "sure", "limits", "what_if")
+
+    def on_what_if(self) -> Spoken:
+        result, parts = self.main, []
+        tried = self.before.stressed
+        names = (result["a"]["name"], result["b"]["name"])
+        if tried is not None and tried.get("name") in names:
+            rows = [r for r in tried.get("rows") or [] if isinstance(r, Mapping) and r.get("recognised") is not None]
+            kept = sum(bool(row["recognised"]) for row in rows)
+            parts.append(self.say("what_if_measured", name=model_name(tried["name"]), count=len(rows), kept=kept))
+            parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
+            return self.follow_up(parts, "sure", "limits")
+        parts.append(self.say("what_if_independent" if result["answer"] == "independent" else "what_if_linked"))
+        noise = (result.get("power") or {}).get("largest_noise_caught")
+        if isinstance(noise, (int, float)):
+            parts.append(self.say("what_if_noise", amount=share(noise)))
+        target = self.before.models[-1] if self.before.models else names[1]
+        parts.append(self.say("offer_stress", name=model_name(target)))
+        return self.follow_up(parts, "sure", "change_mind")
+
+    def on_report(self) -> Spoken:
+        text = self.report.markdown(dict(self.main), self.language)
+        for finding in self.main["findings"].values():
+            text = foreign_as_code(text, finding)
+        parts = [self.say("report_intro"), text]
+        return self.follow_up(parts, "sure", "limits")
