@@ -44,6 +44,8 @@ CROSS_PAIRS = 18
 DECIDING = tuple(
     p.name for p in all_probes() if p.role == "decides" and p.name not in ("same_values", "shared_additions")
 )
+# In a few hundred pairs nothing rarer is expected; a list of what is tells where a null fails.
+SUSPICIOUS = -3.0
 MIRRORED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
 PEERS = ("cisco-ai-provenance-kit", "weightscope")
 
@@ -96,6 +98,11 @@ def measure_strangers(zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]
         rows.append(row)
         if row["answer"] in LINKED:
             _tell(f"FALSE ACCUSATION: {row['a']} and {row['b']}: {row['answer']} by {row['because']}")
+        rarest = {name: log for name in DECIDING if (log := row["logs"].get(name)) is not None and log < SUSPICIOUS}
+        if rarest:
+            _tell(f"{row['a']} and {row['b']}: {row['answer']}, {rarest}")
+        if len(rows) % 20 == 0:
+            _tell(f"{len(rows)} pairs of strangers, {dict(Counter(r['answer'] for r in rows))}")
     return rows
 
 

@@ -68,7 +68,7 @@ RECIPES = {
     for recipe in (
         Recipe("llama", 4, 96, 256, 4, 4, False, "float32"),
         Recipe("qwen2", 4, 64, 192, 4, 2, True, "bfloat16"),
-        Recipe("gpt2", 4, 96, 352, 4, 4, True, "float32", steps=400),
+        Recipe("gpt2", 4, 96, 352, 4, 4, True, "float32", rate=2e-3),
         Recipe("gemma", 4, 64, 224, 4, 4, True, "bfloat16", head_size=16),
         Recipe("mixtral", 3, 64, 192, 4, 2, False, "bfloat16", experts=4),
         Recipe("bert", 3, 96, 320, 4, 4, True, "float32", rate=2e-3),

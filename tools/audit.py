@@ -155,7 +155,7 @@ def _compared(
     started = time.monotonic()
     _tell(on_finding, "open", "started", None, None)
     if has_weights:
-        for layout in (comparison.layout_a, comparison.layout_b):
+        for layout in (comparison.layout_a, comparison.layout_b, *([Layout(origin)] if origin is not None else [])):
             _refuse_broken(layout)
         _refuse_different_kinds(comparison)
     _tell(on_finding, "open", "done", time.monotonic() - started, None)
@@ -174,7 +174,7 @@ def _compared(
            for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
         "changes": changes(comparison, findings, verdict.answer),
-        "direction": direction(findings, verdict.answer),
+        "direction": direction(comparison, findings, verdict.answer),
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,

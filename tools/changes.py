@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
+from tools.roles import Layout, has_role
 from tools.verdict import HOLDS_ADDITIONS, Answer, linked_share, links
 
 # Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
@@ -19,24 +21,18 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
     """The contract's list of changes; empty where the models are not linked."""
     if answer in ("independent", "undecided"):
         return []
-    found = [*_names_and_files(comparison, findings), *_order(comparison, findings), *_values(findings)]
-    tables = comparison.layout_a.embedding, comparison.layout_b.embedding
-    if tables[0] is not None and tables[1] is not None:
-        heights = comparison.a.shapes[tables[0]][0], comparison.b.shapes[tables[1]][0]
-        if heights[0] != heights[1]:
-            found.append(_change("vocabulary_extended", abs(heights[0] - heights[1]), "tokens"))
-    depths = len(comparison.layout_a.hidden_units), len(comparison.layout_b.hidden_units)
-    if depths[0] != depths[1] and 0 not in depths:
-        same = findings.get("same_values")
-        repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
-        kind = "layers_repeated" if repeated else "layers_removed"
-        found.append(_change(kind, abs(depths[0] - depths[1]), "layers"))
+    found = [
+        *_names_and_files(comparison, findings),
+        *_order(comparison, findings),
+        *_values(findings),
+        *_shapes(comparison, findings),
+    ]
     if answer == "shared_part":
         found.append(_change("component_only", linked_share(findings), "share of the numbers"))
     return found
 
 
-def direction(findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]:
+def direction(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]:
     """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself."""
     if answer not in ("disguised_copy", "derived", "shared_part"):
         return {"answer": "unknown", "because": []}
@@ -61,6 +57,8 @@ def direction(findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]
                 votes["a_from_b"].append(reason)
             elif abs(along["b"]) > ALONG and abs(along["a"]) < NOT_ALONG:
                 votes["b_from_a"].append(reason)
+    for reason, child in _smaller_or_grown(comparison, findings):
+        votes["a_from_b" if child == "a" else "b_from_a"].append(reason)
     added = findings.get("shared_additions")
     if isinstance(added, Evidence):
         held = {side: added.where[key] for side, key in (("a_from_b", "a_holds_of_b"), ("b_from_a", "b_holds_of_a"))}
@@ -71,6 +69,60 @@ def direction(findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]
     if len(said) != 1:
         return {"answer": "unknown", "because": []}
     return {"answer": said[0], "because": votes[said[0]]}
+
+
+def _smaller_or_grown(comparison: Comparison, findings: Mapping[str, Finding]) -> list[tuple[str, str]]:
+    """Reasons from a change of size, and the side that it makes the child."""
+    a, b = _sizes(comparison.layout_a), _sizes(comparison.layout_b)
+    found = []
+    for change in _shapes(comparison, findings):
+        if change["kind"] == "layers_removed":
+            found.append(("it has some of the other's layers", "a" if a.layers < b.layers else "b"))
+        elif change["kind"] == "layers_repeated":
+            found.append(("it has some of the other's layers twice", "a" if a.layers > b.layers else "b"))
+        elif change["kind"] == "narrowed":
+            found.append(("it has some of the other's hidden units", "a" if a.width < b.width else "b"))
+        elif change["kind"] == "experts_from_dense":
+            found.append(("its experts come from the other's layers", "a" if a.experts else "b"))
+    return found
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a change of size can change: tokens, layers, hidden units of a layer and experts; 0 where not known."""
+
+    tokens: int
+    layers: int
+    width: int
+    experts: bool
+
+
+def _sizes(layout: Layout) -> Sizes:
+    table, units = layout.embedding, layout.hidden_units
+    layers = {unit.layer if unit.layer is not None else unit.label for unit in units}
+    return Sizes(
+        layout.checkpoint.shapes[table][0] if table is not None else 0,
+        len(layers),
+        units[0].width if units else 0,
+        any(has_role(name, "expert") for name in layout.learned),
+    )
+
+
+def _shapes(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+    """Changes of size: tokens, layers, widths, experts."""
+    a, b = _sizes(comparison.layout_a), _sizes(comparison.layout_b)
+    found = []
+    if a.tokens != b.tokens and a.tokens and b.tokens:
+        found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens"))
+    if a.layers != b.layers and a.layers and b.layers:
+        same = findings.get("same_values")
+        repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
+        found.append(_change("layers_repeated" if repeated else "layers_removed", abs(a.layers - b.layers), "layers"))
+    if a.experts != b.experts:
+        found.append(_change("experts_from_dense"))
+    elif a.width != b.width and a.width and b.width:
+        found.append(_change("narrowed", min(a.width, b.width) / max(a.width, b.width), "share of the hidden units"))
+    return found
 
 
 def _change(kind: str, amount: float | None = None, unit: str | None = None, where: Any = None) -> dict[str, Any]:
@@ -102,8 +154,14 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     shape = findings.get("difference_shape")
     moved = [row for row in shape.where["tensors"] if row["reordered"]] if isinstance(shape, Evidence) else []
     in_units = {member.name for units in comparison.layout_a.hidden_units for member in units.members}
+    tables = {
+        name for name in comparison.layout_a.learned if name == comparison.layout_a.embedding or has_role(name, "head")
+    }
     units = [row["a"] for row in moved if row["a"] in in_units]
-    heads = [row["a"] for row in moved if row["a"] not in in_units]
+    tokens = [row["a"] for row in moved if row["a"] in tables]
+    heads = [row["a"] for row in moved if row["a"] not in in_units and row["a"] not in tables]
+    if tokens:
+        found.append(_change("vocabulary_permuted", len(tokens), "tensors"))
     if units:
         found.append(_change("units_permuted", len(units), "tensors", units[:64]))
     if heads:
@@ -112,7 +170,8 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     partners = findings.get("unit_partners")
     if not isinstance(shape, Evidence) and isinstance(partners, Evidence) and links("unit_partners", partners):
         # Units answer to the same tokens although no tensor resembles its counterpart: other coordinates.
-        coordinates = "rotated"
+        same_width = comparison.layout_a.residual_width == comparison.layout_b.residual_width
+        coordinates = "rotated" if same_width else "own"
     if coordinates != "own":
         found.append(_change("rotated" if coordinates == "rotated" else "residual_permuted"))
     return found

@@ -297,10 +297,29 @@ class Comparison:
         ]
         rotation = rotation_between(*tables)
         try:
-            turned = in_coordinates(self.a, rotation), in_coordinates(self.b, None)
+            still = in_coordinates(self.b, None)
+            first = self._turned_by(rotation, still)
+            # Noise on the tables blurs the rotation; the hidden units, paired by now, tell it more sharply.
+            sharper = rotation @ rotation_between(*first._matched_units())
+            return self._turned_by(sharper, still), sharper
         except NoGauge:
             return None
-        return Comparison(*turned, seed=self.seed, full=self.full, stop=self.stop), rotation
+
+    def _turned_by(self, rotation: torch.Tensor, other: Checkpoint) -> Comparison:
+        turned = in_coordinates(self.a, rotation)
+        return Comparison(turned, other, seed=self.seed, full=self.full, stop=self.stop)
+
+    def _matched_units(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All vectors of the chosen hidden units and of their partners, (vectors, width) each; empty without pairs."""
+        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        for pair in self.unit_pairs:
+            chosen, partners = chosen_units(pair.a.width), self.unit_partners(pair)
+            for mine, theirs in pair.members:
+                sides[0].append(self.vectors("a", mine)[chosen])
+                sides[1].append(self.vectors("b", theirs)[chosen[partners]])
+        if not sides[0]:
+            raise NoGauge("there are no hidden units by which the rotation could be told")
+        return torch.cat(sides[0]), torch.cat(sides[1])
 
     def token_vectors(self, side: Side) -> torch.Tensor:
         """The shared tokens' vectors, centred, (tokens, residual width), float32."""

@@ -90,13 +90,15 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
             return found("pruned", share, "a" if side == "a" else "b")
     matrix = left.reshape(left.shape[0], -1)
-    if _block_kurtosis(matrix) < FLAT_KURTOSIS:
-        # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
-        grids = rounding_grid(x), rounding_grid(y)
-        if (grids[0] is None) != (grids[1] is None):
-            grid = grids[0] or grids[1]
-            assert grid is not None
-            return found("quantised", float(grid.bits), "a" if grids[0] is not None else "b")
+    # Stored transposed, the blocks of one step run down the columns.
+    for turn in (False, True) if x.dim() == 2 else (False,):
+        if _block_kurtosis(matrix.T if turn else matrix) < FLAT_KURTOSIS:
+            # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
+            grids = [rounding_grid(side.T if turn else side) for side in (x, y)]
+            if (grids[0] is None) != (grids[1] is None):
+                grid = grids[0] or grids[1]
+                assert grid is not None
+                return found("quantised", float(grid.bits), "a" if grids[0] is not None else "b")
     rank = _low_rank(matrix)
     if rank is not None:
         return found("low_rank", float(rank))

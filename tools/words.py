@@ -195,7 +195,7 @@ CHANGES: dict[str, Words] = {
     "pruned": {"en": "{amount} of the values set to zero", "zh": "{amount} 的数值被置零"},
     "layers_removed": {"en": "{amount} layers fewer on one side", "zh": "一方少了 {amount} 层"},
     "layers_repeated": {"en": "{amount} layers repeated", "zh": "重复了 {amount} 层"},
-    "narrowed": {"en": "made narrower", "zh": "宽度被缩小"},
+    "narrowed": {"en": "made narrower, to {amount} of the hidden units", "zh": "宽度缩小到 {amount} 的隐藏单元"},
     "merged": {"en": "merged from several models ({amount})", "zh": "由多个模型合并（{amount}）"},
     "vocabulary_extended": {
         "en": "the vocabularies differ by {amount} tokens",
@@ -223,6 +223,18 @@ DIRECTIONS: dict[str, Any] = {
         "the difference is independent of the other's values and raises this one's variance": {
             "en": "what was added does not depend on the other's values and widens its own",
             "zh": "多出来的部分与另一方的数值无关，只让它自己的波动变大",
+        },
+        "it has some of the other's layers": {
+            "en": "it has some of the other's layers", "zh": "它只有另一方的一部分层",
+        },
+        "it has some of the other's layers twice": {
+            "en": "it has some of the other's layers twice", "zh": "它把另一方的一些层用了两次",
+        },
+        "it has some of the other's hidden units": {
+            "en": "it has some of the other's hidden units", "zh": "它只有另一方的一部分隐藏单元",
+        },
+        "its experts come from the other's layers": {
+            "en": "its experts come from the other's layers", "zh": "它的专家来自另一方的层",
         },
         "it holds what the other added to the base, and more": {
             "en": "it holds what the other added to the base, and more",

@@ -11,27 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from doubles import SHELF, Audit, Library, Report, toolbox_parts
-
-from agent.steps import Step
-
-
-class Visit:
-    """One visitor's conversation."""
-
-    def __init__(self, assistant: Any, thread: str = "a") -> None:
-        self.assistant, self.thread = assistant, thread
-        self.steps: list[Step] = []
-
-    def ask(self, message: str, **options: Any) -> Step:
-        """Say something; the last step."""
-        self.steps = list(self.assistant.converse(message, thread=self.thread, **options))
-        return self.steps[-1]
-
-    @property
-    def tools(self) -> list[tuple[str, dict[str, Any]]]:
-        """The tools called for the last message."""
-        return [(s.artifact["tool"], s.artifact["arguments"]) for s in self.steps if s.kind == "started" and s.artifact]
+from agent_doubles import SHELF, Audit, Library, Report, Visit, toolbox_parts
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Visit
-from doubles import Audit, Library
+from agent_doubles import Audit, Library, Visit
 from test_intent import X, Y
 
 from agent import settings

@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import Visit
-from doubles import Audit, Library
+from agent_doubles import Audit, Library, Visit
 from test_intent import X, Y, Z
 
 from agent.fairness import heated_words

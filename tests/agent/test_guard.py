@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Visit
-from doubles import SHELF, Audit, Report, result
+from agent_doubles import SHELF, Audit, Report, Visit, result
 from langchain_core.messages import AIMessage, HumanMessage
-from models import LIES_IN_CHINESE, LIES_OF_APART, TRUTH, Scripted, call, scripted
+from misbehaving_models import LIES_IN_CHINESE, LIES_OF_APART, TRUTH, Scripted, call, scripted
 from test_intent import X, Y, Z
 
 from agent.evidence import numbered

@@ -6,9 +6,8 @@ import base64
 from typing import Any
 
 import pytest
-from conftest import Visit
-from doubles import Audit, Library, Report
-from models import obedient, scripted
+from agent_doubles import Audit, Library, Report, Visit
+from misbehaving_models import obedient, scripted
 from test_intent import X, Y, Z
 
 ASK = f"Is {X} a copy of {Y}?"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from doubles import SHELF, result
+from agent_doubles import SHELF, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import string
 from pathlib import Path
 
 import pytest
-from doubles import SHELF
+from agent_doubles import SHELF
 from test_intent import CONTEXTS, X, Y
 
 from agent.cues import _read, cue, our_words

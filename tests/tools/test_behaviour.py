@@ -308,3 +308,23 @@ def test_stop_is_asked_inside_a_single_pass() -> None:
     time.sleep(0.15)
     runnable.model(input_ids=torch.ones((1, 4), dtype=torch.long))
     assert calls > before
+
+
+@pytest.mark.usefixtures("few")
+def test_small_models_run_in_one_thread_and_the_setting_returns() -> None:
+    before = torch.get_num_threads()
+    seen: dict[str, int] = {}
+    try:
+        torch.set_num_threads(2)
+        behave(
+            SIBLING,
+            BASE,
+            STRANGER,
+            on_finding=lambda record: seen.update({record["step"]: torch.get_num_threads()}),
+        )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert {step: seen[step] for step in ("run_a", "run_b", "run_control")} == dict.fromkeys(
+        ("run_a", "run_b", "run_control"), 1
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def pairs(*truths: str) -> list[Any]:
     return [pytest.param(row["a"], row["b"], id=f"{Path(row['a']).name}-{Path(row['b']).name}") for row in found]
 
 
+@lru_cache(maxsize=None)
 def answered(a: str, b: str) -> dict[str, Any]:
     return compare(str(REAL / a), str(REAL / b))
 
@@ -59,13 +61,18 @@ def test_every_same_pair_is_a_copy(a: str, b: str) -> None:
 
 @pytest.mark.parametrize(("a", "b"), pairs("derived"))
 def test_every_derived_pair_is_linked(a: str, b: str) -> None:
-    result, turned = answered(a, b), answered(b, a)
+    result = answered(a, b)
     assert result["answer"] in LINKED
+    # All of these were rounded after training: the second came from the first.
+    assert result["direction"]["answer"] != "a_from_b"
+
+
+@pytest.mark.parametrize(("a", "b"), pairs("derived")[::4] + pairs("same")[::4] + pairs("independent")[::8])
+def test_the_order_of_the_question_does_not_matter(a: str, b: str) -> None:
+    result, turned = answered(a, b), answered(b, a)
     assert turned["answer"] == result["answer"]
     ways = {result["direction"]["answer"], turned["direction"]["answer"]}
     assert ways in ({"unknown"}, {"a_from_b", "b_from_a"})
-    # All of these were rounded after training: the second came from the first.
-    assert result["direction"]["answer"] != "a_from_b"
 
 
 def test_most_independent_pairs_are_called_independent() -> None:

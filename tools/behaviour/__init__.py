@@ -40,7 +40,7 @@ def behave(
     from tools.behaviour import agreement
     from tools.behaviour.answering import NOISE_LEVELS, answer_all
     from tools.behaviour.prompts import same_pieces
-    from tools.behaviour.running import check, open_runnable, untrained
+    from tools.behaviour.running import check, fitting_threads, open_runnable, untrained
     from tools.sources import open_checkpoint
 
     began = time.monotonic()
@@ -53,6 +53,8 @@ def behave(
             check(stop)
             first, second = (files.enter_context(open_checkpoint(name)) for name in (a, b))
             third = files.enter_context(open_checkpoint(stranger)) if stranger is not None else None
+            opened = [one for one in (first, second, third) if one is not None]
+            files.enter_context(fitting_threads(max(one.parameters or 0 for one in opened)))
 
             def load(side: str) -> Runnable:
                 one, other = {"a": (first, second), "b": (second, first), "control": (third, None)}[side]

@@ -23,6 +23,8 @@ Stop = Callable[[], bool] | None
 
 # Above this a run takes minutes and tens of gigabytes; the weights can be compared without running.
 MAX_PARAMETERS = 1_000_000_000
+# Below this a second thread gains little on a free machine and, waiting for its turn, loses tenfold on a busy one.
+ONE_THREAD_PARAMETERS = 50_000_000
 # Causal masks of the older designs are square in the context length, one a layer: 32 layers at 2,048 tokens are half.
 MAX_BUFFERS = 1 << 28
 # No published model has more experts in a layer; more is a file that wants to keep the machine busy.
@@ -111,6 +113,20 @@ def check(stop: Stop) -> None:
     """Raises Cancelled once the user has pressed Stop."""
     if stop is not None and stop():
         raise Cancelled
+
+
+@contextmanager
+def fitting_threads(parameters: int) -> Iterator[None]:
+    """One thread for small models, as many as set for others."""
+    import torch
+
+    before = torch.get_num_threads()
+    if parameters < ONE_THREAD_PARAMETERS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agent.shelf import Shelf
+from agent.steps import Step
 from tools.errors import printable
 
 LLAMA3V = {role: f"exhibits/llama3v/{role}" for role in ("base", "original", "sibling", "stranger", "suspect")}
@@ -351,3 +352,21 @@ def toolbox_parts(audit: Audit, library: Library) -> dict[str, Callable[..., Any
 def copied(made: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A result with some keys changed."""
     return copy.deepcopy(made) | changes
+
+
+class Visit:
+    """One visitor's conversation."""
+
+    def __init__(self, assistant: Any, thread: str = "a") -> None:
+        self.assistant, self.thread = assistant, thread
+        self.steps: list[Step] = []
+
+    def ask(self, message: str, **options: Any) -> Step:
+        """Say something; the last step."""
+        self.steps = list(self.assistant.converse(message, thread=self.thread, **options))
+        return self.steps[-1]
+
+    @property
+    def tools(self) -> list[tuple[str, dict[str, Any]]]:
+        """The tools called for the last message."""
+        return [(s.artifact["tool"], s.artifact["arguments"]) for s in self.steps if s.kind == "started" and s.artifact]
