@@ -14,7 +14,8 @@ PAIRS = (
     ("exhibits/llama3v/suspect", "the suspect: renamed, with noise", "#2563eb"),
     ("exhibits/llama3v/stranger", "a stranger: same recipe, other seed", "#b45309"),
 )
-WIDTH, HEIGHT, LEFT, TOP, ROW = 720, 250, 250, 64, 18
+TITLE = "Do the hidden units stand in the same order as in the original?"
+WIDTH, HEIGHT, LEFT, TOP, ROW = 760, 250, 290, 64, 18
 
 
 def draw() -> str:
@@ -23,7 +24,7 @@ def draw() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'font-family="system-ui, sans-serif" font-size="13" fill="#1f2937">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        '<text x="16" y="28" font-size="16" font-weight="600">Do the hidden units stand in the same order as in the original?</text>',
+        f'<text x="16" y="28" font-size="16" font-weight="600">{TITLE}</text>',
     ]
     top = TOP
     for name, label, colour in PAIRS:
@@ -40,7 +41,8 @@ def _bar(row: dict[str, Any], y: int, colour: str) -> str:
     length = max(2.0, 380.0 * max(0.0, row["statistic"]))
     return (
         f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{ROW - 5}" rx="2" fill="{colour}"/>'
-        f'<text x="{LEFT + length + 8:.1f}" y="{y + 11}" font-size="12">layer {row["layer"]}: {row["statistic"]:.2f}</text>'
+        f'<text x="{LEFT + length + 8:.1f}" y="{y + 11}" font-size="12">layer {row["layer"]}: '
+        f"{row['statistic']:.2f}</text>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tiny models made on the spot: initialised from a seed, trained for a moment, kept in memory or written to a folder."""
+"""Tiny models made on the spot: from a seed, trained for a moment, kept in memory or written to a folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -203,19 +203,19 @@ def small(model: torch.nn.Module, *, words: list[str] | None = None) -> Small:
     return Small(tensors, json.loads(config.to_json_string(use_diff=False)), files)
 
 
-@lru_cache(maxsize=None)
+@cache
 def fresh(kind: str, seed: int) -> Small:
     """Initialised, never trained."""
     return small(new_model(kind, seed))
 
 
-@lru_cache(maxsize=None)
+@cache
 def trained(kind: str, seed: int, steps: int = 40) -> Small:
     """Trained for a moment. Strangers of one recipe differ in the seed of their first numbers alone."""
     return small(train(new_model(kind, seed), language=0, steps=steps, rate=5e-3))
 
 
-@lru_cache(maxsize=None)
+@cache
 def tuned(kind: str, seed: int, language: int, steps: int = 25) -> Small:
     """`trained(kind, seed)`, then trained further on another language."""
     model = new_model(kind, seed)

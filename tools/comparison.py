@@ -19,7 +19,7 @@ from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, in_coordinates, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
-from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, unit_vectors
+from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabulary
 
 Side = Literal["a", "b"]
@@ -40,7 +40,7 @@ LARGEST_REORDERED = 2048
 # Values of a tensor that stand for all of it when looking for its counterpart, and the cosine that finds it.
 SKETCH_VALUES = 8192
 ALIKE = 0.25
-# Best partners among a few dozen rows resemble each other by choice; this many times that is no choice.
+# Best partners resemble each other by choice alone; moved rows must do so clearly more.
 MOVED_ALIKE = 0.5
 # Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
 CLEARLY_ALIKE = 0.8
@@ -157,6 +157,7 @@ class Comparison:
         """Matrices of equal shape, each of a's with the nearest of b's, put into a's order where units were moved."""
         pairs: list[TensorPair] = []
         reordered = {pair.a: pair for units in self.unit_pairs for pair in self._put_in_order(units)}
+        reordered |= {pair.a: pair for pair in self._renumbered_tables()}
         taken_b = {pair.b for pair in reordered.values()}
         apart: list[tuple[str, str]] = []
         related = False
@@ -187,7 +188,8 @@ class Comparison:
         left = list(apart)
         for axis in (0, 1):
             for shape in dict.fromkeys(self.a.shapes[x] for x, _ in left):
-                if len(shape) != 2 or shape[axis] > LARGEST_REORDERED:
+                # Tables of tokens resemble each other in strangers too, by how often tokens occur.
+                if len(shape) != 2 or shape[axis] > LARGEST_REORDERED or shape in self._table_shapes:
                     continue
                 names_a = [x for x, _ in left if self.a.shapes[x] == shape]
                 names_b = [y for x, y in left if self.a.shapes[x] == shape]
@@ -199,7 +201,8 @@ class Comparison:
                     partners = best_partners(similarity)
                     moved = float(similarity[np.arange(len(partners)), partners].mean())
                     # Where some heads stayed in place, rows as they lie are alike too, but less.
-                    if moved >= max(MOVED_ALIKE, 1.2 * float(np.diagonal(similarity).mean())):
+                    in_place = float(np.diagonal(similarity).mean())
+                    if moved >= max(MOVED_ALIKE, 1.2 * in_place, 1.5 * _best_by_chance(shape[axis], shape[1 - axis])):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
             rest_a = [x for x, _ in left if x not in used_a]
@@ -214,6 +217,33 @@ class Comparison:
                 rest.remove(other)
                 return other
         return None
+
+    @cached_property
+    def _table_shapes(self) -> set[tuple[int, ...]]:
+        names = ((self.a, self.layout_a.embedding), (self.b, self.layout_b.embedding))
+        return {checkpoint.shapes[name] for checkpoint, name in names if name is not None}
+
+    def _renumbered_tables(self) -> list[TensorPair]:
+        """Token tables and heads of equal height whose tokens, by their text, have other numbers on the other side."""
+        vocabulary_a, vocabulary_b = self.vocabularies
+        names = self.layout_a.embedding, self.layout_b.embedding
+        if vocabulary_a is None or vocabulary_b is None or names[0] is None or names[1] is None:
+            return []
+        height = self.a.shapes[names[0]][0]
+        order = np.arange(height)
+        for token, i in vocabulary_a.ids.items():
+            j = vocabulary_b.ids.get(token, i)
+            if i < height and j < height:
+                order[i] = j
+        moved = bool((order != np.arange(height)).any())
+        if self.b.shapes[names[1]] != self.a.shapes[names[0]] or not moved or len(np.unique(order)) != height:
+            return []
+        heads = [
+            [name for name in layout.learned if has_role(name, "head") and layout.checkpoint.shapes[name][0] == height]
+            for layout in (self.layout_a, self.layout_b)
+        ]
+        tables = [(names[0], names[1]), *zip(*heads, strict=False)]
+        return [TensorPair(x, y, 0, order) for x, y in tables if self.a.shapes[x] == self.b.shapes[y]]
 
     def _put_in_order(self, units: UnitPair) -> list[TensorPair]:
         """The tensors of a re-ordered layer with the order that undoes it; empty where the layer is in order."""
@@ -331,6 +361,11 @@ class Comparison:
 
     def _fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
         return [fingerprint(self.vectors(side, member)) for member in units.members]
+
+
+def _best_by_chance(candidates: int, features: int) -> float:
+    """The largest cosine that one of so many random vectors has with a given one, about."""
+    return float(np.sqrt(2.0 * np.log(max(candidates, 2)) / features))
 
 
 def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -11,7 +12,19 @@ from typing import Any
 import pytest
 import torch
 
-from tests.small_models import LAYERS, UNITS, VOCABULARY, WIDTH, WORDS, Small, fresh, tensors_of, tokenizer_json, trained, tuned
+from tests.small_models import (
+    LAYERS,
+    UNITS,
+    VOCABULARY,
+    WIDTH,
+    WORDS,
+    Small,
+    fresh,
+    tensors_of,
+    tokenizer_json,
+    trained,
+    tuned,
+)
 from tools.audit import compare, describe, stress
 from tools.errors import Cancelled, UserError
 from tools.perturbations import Amount, perturbation_named
@@ -48,16 +61,24 @@ def recipes() -> dict[str, Callable[[], Small]]:
         "heads": lambda: disguise(tuned_model(), ("shuffle_heads", "all")),
         "rotated": lambda: disguise(tuned_model(), ("rotate_residual", "all")),
         "everything": lambda: disguise(
-            tuned_model(), ("shuffle_units", "all"), ("shuffle_heads", "all"), ("add_noise", 0.05), ("rename_tensors", "all")
+            tuned_model(),
+            ("shuffle_units", "all"),
+            ("shuffle_heads", "all"),
+            ("add_noise", 0.05),
+            ("rename_tensors", "all"),
         ),
         "rotated_and_noisy": lambda: disguise(tuned_model(), ("rotate_residual", "all"), ("add_noise", 0.05)),
         "gpt2": lambda: trained("gpt2", 1),
         "gpt2_stranger": lambda: trained("gpt2", 2),
-        "gpt2_everything": lambda: disguise(trained("gpt2", 1), ("shuffle_units", "all"), ("add_noise", 0.05), ("rename_tensors", "all")),
+        "gpt2_everything": lambda: disguise(
+            trained("gpt2", 1), ("shuffle_units", "all"), ("add_noise", 0.05), ("rename_tensors", "all")
+        ),
         "bert": lambda: trained("bert", 1),
         "bert_stranger": lambda: trained("bert", 2),
-        "bert_everything": lambda: disguise(trained("bert", 1), ("shuffle_units", "all"), ("add_noise", 0.05), ("rename_tensors", "all")),
-    }  # fmt: skip
+        "bert_everything": lambda: disguise(
+            trained("bert", 1), ("shuffle_units", "all"), ("add_noise", 0.05), ("rename_tensors", "all")
+        ),
+    }
 
 
 class Zoo:
@@ -117,7 +138,9 @@ HISTORIES: list[tuple[str, str, str | None, str, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("a", "b", "base", "answer", "told"), HISTORIES, ids=["-".join(filter(None, h[:3])) for h in HISTORIES])
+@pytest.mark.parametrize(
+    ("a", "b", "base", "answer", "told"), HISTORIES, ids=["-".join(filter(None, h[:3])) for h in HISTORIES]
+)
 def test_every_history_gets_its_answer(zoo: Zoo, a: str, b: str, base: str | None, answer: str, told: set[str]) -> None:
     result = zoo.compared(a, b, base)
     kinds = {change["kind"] for change in result["changes"]}
@@ -132,7 +155,8 @@ def test_every_history_gets_its_answer(zoo: Zoo, a: str, b: str, base: str | Non
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "base"), [h[:3] for h in HISTORIES if h[0] in ("noisy", "stranger", "tuned", "everything", "renamed", "bfloat16")]
+    ("a", "b", "base"),
+    [h[:3] for h in HISTORIES if h[0] in ("noisy", "stranger", "tuned", "everything", "renamed", "bfloat16")],
 )
 def test_the_order_of_the_question_changes_nothing_but_the_sides(zoo: Zoo, a: str, b: str, base: str | None) -> None:
     one, other = zoo.compared(a, b, base), zoo.compared(b, a, base)
@@ -186,7 +210,7 @@ def test_what_a_result_says_beside_the_answer(zoo: Zoo) -> None:
     for side in ("a", "b", "base"):
         assert len(result[side]["files"]["model.safetensors"]) == 64
     cost = result["cost"]
-    assert 0 < cost["bytes_read_a"] and 0 < cost["seconds"] < 60 and cost["peak_rss_bytes"] > 10**7
+    assert cost["bytes_read_a"] > 0 and 0 < cost["seconds"] < 60 and cost["peak_rss_bytes"] > 10**7
     assert cost["bytes_total_a"] == Path(zoo("noisy"), "model.safetensors").stat().st_size
     parts = result["components"]
     assert sum(part["share_of_parameters"] for part in parts) == pytest.approx(1.0)
@@ -230,7 +254,9 @@ def test_equal_names_configuration_and_tokenizer_decide_nothing(zoo: Zoo) -> Non
 
 def test_other_words_and_other_settings_hide_nothing(zoo: Zoo, tmp_path: Path) -> None:
     noisy = zoo.recipes["noisy"]()
-    dressed = Small(noisy.tensors, {"model_type": "other", "hidden_size": 7}, {"tokenizer.json": tokenizer_json(WORDS[::-1])})
+    dressed = Small(
+        noisy.tensors, {"model_type": "other", "hidden_size": 7}, {"tokenizer.json": tokenizer_json(WORDS[::-1])}
+    )
     assert compare(dressed.saved(tmp_path / "dressed"), zoo("tuned"))["answer"] == "disguised_copy"
     bare = Small(noisy.tensors)
     assert compare(bare.saved(tmp_path / "bare"), zoo("tuned"))["answer"] == "disguised_copy"
@@ -238,7 +264,7 @@ def test_other_words_and_other_settings_hide_nothing(zoo: Zoo, tmp_path: Path) -
 
 def metadata_only(folder: Path, model: Small) -> str:
     folder.mkdir()
-    weight_map = {name: "model-00001-of-00001.safetensors" for name in model.tensors}
+    weight_map = dict.fromkeys(model.tensors, "model-00001-of-00001.safetensors")
     index = {"metadata": {"total_size": 12345}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(model.config), encoding="utf-8")
@@ -283,7 +309,9 @@ def test_steps_are_told_in_order(zoo: Zoo) -> None:
     assert all(set(record) == {"step", "status", "seconds", "finding"} for record in told)
     steps = [record["step"] for record in told if record["status"] == "started"]
     assert steps[0] == "open" and len(steps) == len(set(steps))
-    assert [(r["step"], r["status"]) for r in told] == [(step, status) for step in steps for status in ("started", "done")]
+    assert [(r["step"], r["status"]) for r in told] == [
+        (step, status) for step in steps for status in ("started", "done")
+    ]
     assert set(steps) - {"open"} == set(result["findings"])
     # What words a link is asked after what finds it.
     assert steps.index("difference_shape") > max(steps.index(name) for name in LEAST_EFFECT)
@@ -326,7 +354,7 @@ def test_stop_is_asked_often(zoo: Zoo) -> None:
 
     compare("exhibits/llama3v/suspect", "exhibits/llama3v/original", "exhibits/llama3v/base", stop=stop)
     compare("exhibits/llama3v/stranger", "exhibits/llama3v/original", stop=stop)
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert len(gaps) > 20 and max(gaps) < 1.0
 
 
@@ -341,8 +369,11 @@ def test_describe(zoo: Zoo) -> None:
     found = describe(zoo("base"))
     assert found["architecture"] in ("LlamaForCausalLM", None)
     assert (found["hidden_size"], found["layers"], found["hidden_units"], found["vocabulary"]) == (
-        WIDTH, LAYERS, UNITS, VOCABULARY,
-    )  # fmt: skip
+        WIDTH,
+        LAYERS,
+        UNITS,
+        VOCABULARY,
+    )
     assert found["tensors"] == len(trained("llama", 1).tensors) == sum(found["dtypes"].values())
     assert found["parameters"] == sum(value.numel() for value in trained("llama", 1).tensors.values())
     json.dumps(found, allow_nan=False)
@@ -385,7 +416,10 @@ def test_broken_values_are_refused(tmp_path: Path, ask: Callable[[str], Any]) ->
 def test_broken_values_are_found_wherever_they_are(tmp_path: Path, row: int) -> None:
     values = torch.randn(2048, 64, generator=torch.Generator().manual_seed(0))
     values[row, 3] = torch.nan
-    tensors = {"model.layers.0.mlp.up_proj.weight": values, "model.layers.0.mlp.down_proj.weight": torch.randn(64, 2048)}
+    tensors = {
+        "model.layers.0.mlp.up_proj.weight": values,
+        "model.layers.0.mlp.down_proj.weight": torch.randn(64, 2048),
+    }
     path = Small(tensors).saved(tmp_path / "broken")
     with pytest.raises(UserError) as caught:
         compare(path, path)
@@ -402,9 +436,13 @@ def test_a_mask_of_infinities_beside_the_weights_disturbs_nothing(tmp_path: Path
 
 
 def test_shared_masks_and_tables_link_no_strangers(tmp_path: Path) -> None:
-    tables = {"mask": torch.tril(torch.ones(128, 128)), "rope": torch.outer(torch.arange(128.0), torch.logspace(0, -4, 64)).sin()}
+    tables = {
+        "mask": torch.tril(torch.ones(128, 128)),
+        "rope": torch.outer(torch.arange(128.0), torch.logspace(0, -4, 64)).sin(),
+    }
     paths = [
-        trained("llama", seed).with_tensors(trained("llama", seed).tensors | tables).saved(tmp_path / str(seed)) for seed in (1, 2)
+        trained("llama", seed).with_tensors(trained("llama", seed).tensors | tables).saved(tmp_path / str(seed))
+        for seed in (1, 2)
     ]
     assert compare(*paths)["answer"] == "independent"
 
@@ -422,7 +460,9 @@ def test_shards_and_containers_do_not_matter(tmp_path: Path, zoo: Zoo) -> None:
         Small({name: model.tensors[name] for name in half}).saved(folder)
         (folder / "model.safetensors").rename(folder / file)
         weight_map |= dict.fromkeys(half, file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}), encoding="utf-8")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map}), encoding="utf-8"
+    )
     result = compare(str(folder), zoo("tuned"))
     assert result["answer"] == "identical"
     assert {change["kind"] for change in result["changes"]} == {"resharded"}

@@ -1,4 +1,4 @@
-"""`python -m tools`: one object a question, exit 0 or 2, one clear sentence for what a user can mend, never a traceback."""
+"""`python -m tools`: one object a question, exit 0 or 2, one sentence for what a user can mend, never a traceback."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def refused(said: Said, kind: str | None = None) -> dict[str, str]:
-    """The error record of a command that must end with exit 2 and one sentence of what is wrong and one of the way out."""
+    """The error record of a command that must end with exit 2: what is wrong, and the way out, one sentence each."""
     assert said.code == 2
     (record,) = said.objects
     error: dict[str, str] = record["error"]
@@ -88,7 +88,9 @@ def test_one_object_and_exit_0(run: Run, models: dict[str, str]) -> None:
 
 
 def test_the_base_and_the_seed_are_handed_on(run: Run, models: dict[str, str]) -> None:
-    said = run("compare", models["noisy"], models["tuned"], "--base", models["original"], "--seed", "7", "--full", "--json")
+    said = run(
+        "compare", models["noisy"], models["tuned"], "--base", models["original"], "--seed", "7", "--full", "--json"
+    )
     (result,) = said.objects
     assert result["base"]["name"] == models["original"] and result["reproduce"]["seed"] == 7
     for word in ("--base", "--seed 7", "--full"):
@@ -139,7 +141,10 @@ def bad_inputs(folder: Path, good: str) -> dict[str, tuple[Path, str | None]]:
         "empty.safetensors": (b"", None),
         "header_2_60.safetensors": (header({"a": entry}, bytes(16), 2**60), "header_too_large"),
         "header_2_64.safetensors": (header({"a": entry}, bytes(16), 2**64 - 1), "header_too_large"),
-        "overlap.safetensors": (header({"a": entry, "b": entry | {"data_offsets": [8, 24]}}, bytes(24)), "overlapping_tensors"),
+        "overlap.safetensors": (
+            header({"a": entry, "b": entry | {"data_offsets": [8, 24]}}, bytes(24)),
+            "overlapping_tensors",
+        ),
         "duplicate.safetensors": (header({"a": entry, "b": entry}, bytes(16)), "overlapping_tensors"),
         "no_json.safetensors": (struct.pack("<Q", 8) + b"\xff" * 8, "bad_header"),
         "outside.safetensors": (header({"a": entry | {"data_offsets": [0, 2**40]}}, bytes(16)), None),
@@ -170,16 +175,36 @@ def bad_inputs(folder: Path, good: str) -> dict[str, tuple[Path, str | None]]:
     name = "model.layers.1.mlp.down_proj.weight"
     spoilt = trained("llama", 1).tensors | {name: torch.full_like(trained("llama", 1).tensors[name], torch.nan)}
     found["NaN weights"] = (Path(Small(spoilt).saved(folder / "nan")), "not_finite")
-    found["other kinds of models"] = (Path(Small({"w": torch.randn(7, 5), "c": torch.randn(5, 3)}).saved(folder / "other")), "different_kinds")
+    found["other kinds of models"] = (
+        Path(Small({"w": torch.randn(7, 5), "c": torch.randn(5, 3)}).saved(folder / "other")),
+        "different_kinds",
+    )
     return found
 
 
 NAMES_OF_BAD_INPUTS = [
-    "truncated.safetensors", "header_cut.safetensors", "two_bytes.safetensors", "empty.safetensors", "header_2_60.safetensors",
-    "header_2_64.safetensors", "overlap.safetensors", "duplicate.safetensors", "no_json.safetensors", "outside.safetensors",
-    "negative.safetensors", "garbage.bin", "text.txt", "a bare pickle", "a pickle payload", "another archive",
-    "an empty folder", "a folder of something else", "no such folder", "NaN weights", "other kinds of models",
-]  # fmt: skip
+    "truncated.safetensors",
+    "header_cut.safetensors",
+    "two_bytes.safetensors",
+    "empty.safetensors",
+    "header_2_60.safetensors",
+    "header_2_64.safetensors",
+    "overlap.safetensors",
+    "duplicate.safetensors",
+    "no_json.safetensors",
+    "outside.safetensors",
+    "negative.safetensors",
+    "garbage.bin",
+    "text.txt",
+    "a bare pickle",
+    "a pickle payload",
+    "another archive",
+    "an empty folder",
+    "a folder of something else",
+    "no such folder",
+    "NaN weights",
+    "other kinds of models",
+]
 
 
 @pytest.fixture(scope="module")
@@ -193,14 +218,22 @@ def test_every_bad_input_is_tried(bad: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", NAMES_OF_BAD_INPUTS)
 def test_bad_input_gets_a_sentence_and_exit_2(
-    run: Run, bad: dict[str, tuple[Path, str | None]], models: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    bad: dict[str, tuple[Path, str | None]],
+    models: dict[str, str],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path, kind = bad[name]
     for arguments in ((path, models["original"]), (models["original"], path)):
         refused(run("compare", *arguments, "--json"), kind)
     if name != "other kinds of models":
-        refused(run("compare", models["noisy"], models["original"], "--base", path, "--json"), kind if name != "NaN weights" else None)
+        refused(
+            run("compare", models["noisy"], models["original"], "--base", path, "--json"),
+            kind if name != "NaN weights" else None,
+        )
         refused(run("describe", path, "--json"), kind)
     for language in ("en", "zh"):
         said = run("compare", path, models["original"], "--lang", language)
@@ -214,7 +247,9 @@ def test_two_models_are_needed(run: Run, models: dict[str, str]) -> None:
     refused(run("compare", models["original"], "--json"), "two_models_needed")
 
 
-@pytest.mark.parametrize("name", ["meta/llama", "https://example.org/x", "a\0b", "x" * 5000, "~nobody-here/x", "\u202eabc", " ", "-"])
+@pytest.mark.parametrize(
+    "name", ["meta/llama", "https://example.org/x", "a\0b", "x" * 5000, "~nobody-here/x", "\u202eabc", " ", "-"]
+)
 def test_odd_names(run: Run, models: dict[str, str], name: str) -> None:
     error = refused(run("compare", models["original"], name, "--json"))
     assert error["kind"] in ("not_found", "hub_not_available", "two_models_needed")
@@ -230,7 +265,9 @@ def pairs_file(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...] 
     return str(path)
 
 
-def test_pairs_one_line_each_and_a_bad_one_stops_nothing(run: Run, models: dict[str, str], bad: dict[str, Any], tmp_path: Path) -> None:
+def test_pairs_one_line_each_and_a_bad_one_stops_nothing(
+    run: Run, models: dict[str, str], bad: dict[str, Any], tmp_path: Path
+) -> None:
     rows = [
         {"a": models["noisy"], "b": models["original"], "base": ""},
         {"a": models["noisy"], "b": str(bad["truncated.safetensors"][0]), "base": ""},
@@ -250,7 +287,9 @@ def test_pairs_one_line_each_and_a_bad_one_stops_nothing(run: Run, models: dict[
     assert sum("error" in record for record in said.objects) == 4
 
 
-def test_pairs_without_a_base_column_and_with_a_byte_order_mark(run: Run, models: dict[str, str], tmp_path: Path) -> None:
+def test_pairs_without_a_base_column_and_with_a_byte_order_mark(
+    run: Run, models: dict[str, str], tmp_path: Path
+) -> None:
     path = pairs_file(tmp_path / "pairs.csv", [{"a": models["noisy"], "b": models["original"]}], ("a", "b"))
     Path(path).write_bytes(b"\xef\xbb\xbf" + Path(path).read_bytes())
     said = run("compare", "--pairs", path, "--json")
@@ -259,16 +298,27 @@ def test_pairs_without_a_base_column_and_with_a_byte_order_mark(run: Run, models
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\n", b"a,b\n", b"x,y\n1,2\n", b"\xff\xfe\x00", b"\x00" * 1000, b'a,b\n"' + b"x" * 200_000, b"PK\x03\x04" + os.urandom(5000)],
+    [
+        b"",
+        b"\n",
+        b"a,b\n",
+        b"x,y\n1,2\n",
+        b"\xff\xfe\x00",
+        b"\x00" * 1000,
+        b'a,b\n"' + b"x" * 200_000,
+        b"PK\x03\x04" + os.urandom(5000),
+    ],
     ids=["empty", "a line", "no rows", "other columns", "UTF-16", "zeros", "an endless field", "an archive"],
-)  # fmt: skip
+)
 def test_a_pairs_file_that_is_none(run: Run, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "pairs.csv").write_bytes(data)
     refused(run("compare", "--pairs", tmp_path / "pairs.csv", "--json"), "bad_pairs_file")
 
 
 def test_a_pairs_file_with_short_and_long_rows(run: Run, models: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "pairs.csv").write_text(f"a,b,base\n{models['noisy']}\n,,,,,\n{models['noisy']},{models['original']},,more,and more\n", encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text(
+        f"a,b,base\n{models['noisy']}\n,,,,,\n{models['noisy']},{models['original']},,more,and more\n", encoding="utf-8"
+    )
     said = run("compare", "--pairs", tmp_path / "pairs.csv", "--json")
     assert said.code == 0
     assert ["error" in record for record in said.objects] == [True, True, False]
@@ -285,7 +335,9 @@ def test_as_a_program(models: dict[str, str], tmp_path: Path) -> None:
 
     def program(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tools", "compare", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     good = program(models["noisy"], models["original"], "--json")
     assert good.returncode == 0 and good.stderr == "" and json.loads(good.stdout)["answer"] == "disguised_copy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def pairs(*truths: str) -> list[Any]:
     return [pytest.param(row["a"], row["b"], id=f"{Path(row['a']).name}-{Path(row['b']).name}") for row in found]
 
 
-@lru_cache(maxsize=None)
+@cache
 def answered(a: str, b: str) -> dict[str, Any]:
     return compare(str(REAL / a), str(REAL / b))
 
@@ -126,7 +126,9 @@ def test_the_llama3v_case_is_told_in_both_languages(llama3v: dict[str, Any]) -> 
 def test_the_llama3v_case_keeps_the_contract(llama3v: dict[str, Any]) -> None:
     import jsonschema
 
-    jsonschema.validate(json.loads(json.dumps(llama3v, allow_nan=False)), json.loads(SCHEMA.read_text(encoding="utf-8")))
+    jsonschema.validate(
+        json.loads(json.dumps(llama3v, allow_nan=False)), json.loads(SCHEMA.read_text(encoding="utf-8"))
+    )
 
 
 def vocabulary(path: str) -> Vocabulary:
@@ -185,7 +187,9 @@ def weights() -> list[Path]:
 def test_buffers_are_never_learned(path: Path) -> None:
     with open_checkpoint(str(path)) as model:
         learned = Layout(model).learned
-        assert learned and not any(name.endswith(("running_mean", "running_var", "num_batches_tracked")) for name in learned)
+        assert learned and not any(
+            name.endswith(("running_mean", "running_var", "num_batches_tracked")) for name in learned
+        )
         assert_no_masks(model, learned)
 
 

@@ -134,7 +134,11 @@ def test_nothing_english_is_left_in_a_chinese_report(real: dict[str, Any]) -> No
     for answer in ANSWERS:
         made = result(real, answer)
         for probe in all_probes():
-            made["findings"][probe.name] = {"question": probe.question, "role": probe.role, "abstained": ABSTENTIONS[probe.name]}
+            made["findings"][probe.name] = {
+                "question": probe.question,
+                "role": probe.role,
+                "abstained": ABSTENTIONS[probe.name],
+            }
         short = summary(result(real, answer), "zh")
         for sentence in (short["strength"], *short["reasons"], *short["not_meaning"], *short["changes"], short["next"]):
             assert HAN.search(sentence) or not sentence, sentence

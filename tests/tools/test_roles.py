@@ -76,7 +76,12 @@ def test_every_pattern_is_used_by_some_name() -> None:
 
 
 def test_layers_and_blocks() -> None:
-    assert [layer_of(n) for n in ("model.layers.12.mlp.up", "h.3.attn", "lm_head", "conv1.weight")] == [12, 3, None, None]
+    assert [layer_of(n) for n in ("model.layers.12.mlp.up", "h.3.attn", "lm_head", "conv1.weight")] == [
+        12,
+        3,
+        None,
+        None,
+    ]
     assert block_of("model.layers.2.mlp.up_proj.weight") == "model.layers.2"
     assert block_of("layers.0.experts.3.w1") == "layers.0.experts.3"
     assert block_of("lm_head.weight") is None

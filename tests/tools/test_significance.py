@@ -14,7 +14,6 @@ from scipy import stats
 from tools.roles import FEWEST_UNITS
 from tools.significance import (
     bonferroni,
-    chance_agreements,
     coincidence,
     fisher,
     permutation_floor,
@@ -53,9 +52,7 @@ def exact_log10(units: int, most: int) -> dict[float, float]:
 
 
 def test_the_exact_count_is_right_where_all_can_be_listed() -> None:
-    everyone = [
-        float(stats.spearmanr(p, range(6)).statistic) for p in itertools.permutations(range(6))
-    ]
+    everyone = [float(stats.spearmanr(p, range(6)).statistic) for p in itertools.permutations(range(6))]
     for correlation, exact in exact_log10(6, 30).items():
         assert 10**exact == pytest.approx(np.mean([r >= correlation - 1e-9 for r in everyone]))
 
@@ -103,27 +100,6 @@ def test_rank_agreement_falls_as_agreement_rises(one: float, other: float, units
     assert permutation_floor(units) - 1e-9 <= rarer <= commoner + 1e-6 <= 1e-6
 
 
-def test_agreements_of_random_permutations_are_poisson() -> None:
-    luck = np.random.default_rng(3)
-    counts = np.array([(luck.permutation(64) == np.arange(64)).sum() for _ in range(20_000)])
-    for agreements in (1, 2, 3, 4):
-        seen = float((counts >= agreements).mean())
-        assert chance_agreements(agreements, 1.0) == pytest.approx(math.log10(seen), abs=0.05)
-
-
-def test_chance_agreements_by_hand_and_in_the_tail() -> None:
-    assert chance_agreements(0, 1.0) == chance_agreements(-3, 2.0) == 0.0
-    assert chance_agreements(1, 1.0) == pytest.approx(math.log10(1 - math.exp(-1)))
-    assert chance_agreements(2, 0.5) == pytest.approx(math.log10(1 - 1.5 * math.exp(-0.5)))
-    # P(K >= k) is within a factor 1 + rate / k of its first term where k is far above the rate.
-    for agreements in (150, 400, 512):
-        first = (-1.0 - math.lgamma(agreements + 1)) / math.log(10)
-        assert chance_agreements(agreements, 1.0) == pytest.approx(first, abs=0.01)
-    logs = [chance_agreements(k, 1.7) for k in range(0, 500)]
-    assert all(later <= earlier for earlier, later in itertools.pairwise(logs))
-    assert all(math.isfinite(log) for log in logs)
-
-
 def test_coincidence_counts_bits() -> None:
     assert coincidence(100, 8.0) == pytest.approx(-100 * 8 * math.log10(2))
     assert coincidence(0, 8.0) == 0.0
@@ -164,9 +140,7 @@ def test_fisher_and_rank_agreement_are_uniform_on_random_permutations() -> None:
     luck = np.random.default_rng(11)
 
     def one_layer(units: int) -> float:
-        return rank_agreement(
-            float(stats.spearmanr(luck.permutation(units), np.arange(units)).statistic), units
-        )
+        return rank_agreement(float(stats.spearmanr(luck.permutation(units), np.arange(units)).statistic), units)
 
     together = [10 ** fisher([one_layer(96) for _ in range(4)]) for _ in range(300)]
     assert stats.kstest(together, "uniform").pvalue > 0.01

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from scipy import stats
@@ -21,7 +21,7 @@ UNTRAINED, TRAINED = 13, 9
 RAREST = -6.0
 
 
-@lru_cache(maxsize=None)
+@cache
 def strangers(kind: str, state: str) -> tuple[tuple[Checkpoint, Layout], ...]:
     """Models of one recipe that differ in the seed of their first numbers alone, with their layouts."""
     if state == "untrained":
@@ -31,7 +31,7 @@ def strangers(kind: str, state: str) -> tuple[tuple[Checkpoint, Layout], ...]:
     return tuple((model, Layout(model)) for model in models)
 
 
-@lru_cache(maxsize=None)
+@cache
 def findings(name: str, kind: str, state: str) -> tuple[Evidence, ...]:
     found = []
     for (a, layout_a), (b, layout_b) in itertools.combinations(strangers(kind, state), 2):

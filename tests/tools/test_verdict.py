@@ -33,9 +33,11 @@ POWER = {"largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5}
 ONLY_CONTEXT = ("same_tokenizer", "same_configuration", "tensor_names")
 
 
-def values(share_a: float, share_b: float | None = None, log10: float = -1000.0, rounded: tuple[str, ...] = ()) -> Evidence:
+def values(
+    share_a: float, share_b: float | None = None, log10: float = -1000.0, rounded: tuple[str, ...] = ()
+) -> Evidence:
     share_b = share_a if share_b is None else share_b
-    where = {"share_of_a": share_a, "share_of_b": share_b, "rounded_to": list(rounded), "renamed": 0}
+    where = {"share_of_a": share_a, "share_of_b": share_b, "rounded_to": list(rounded), "renamed": 0, "repeated": 0}
     return Evidence(min(share_a, share_b), log10 if max(share_a, share_b) else 0.0, 100, where)
 
 
@@ -44,8 +46,9 @@ def layers(statistic: float, log10: float, linked: int = 4, of: int = 4) -> Evid
     return Evidence(statistic, log10, 100 * of, rows)
 
 
-def shape(share_a: float = 1.0, share_b: float = 1.0, **shares: float) -> Evidence:
-    where = {"shares": shares, "share_of_a": share_a, "share_of_b": share_b, "tensors": [], "coordinates": "own"}
+def shape(share_a: float = 1.0, share_b: float = 1.0, depths: tuple[int, int] = (4, 4), **shares: float) -> Evidence:
+    where: dict[str, Any] = {"shares": shares, "share_of_a": share_a, "share_of_b": share_b, "tensors": []}
+    where |= {"coordinates": "own", "layers_of_a": depths[0], "layers_of_b": depths[1]}
     return Evidence(0.1, None, 100, where)
 
 
@@ -109,7 +112,7 @@ def test_line_3_no_link_and_no_power_undecided(power: dict[str, Any] | None) -> 
 
 
 def test_line_3_nothing_measured_undecided() -> None:
-    silent: Findings = {name: NOTHING for name in LEAST_EFFECT}
+    silent: Findings = dict.fromkeys(LEAST_EFFECT, NOTHING)
     for findings in ({}, silent, silent | {"same_values": NO_VALUES}):
         verdict = decide(findings, POWER, True)
         assert (verdict.answer, verdict.reason) == ("undecided", "nothing_to_measure")
@@ -117,7 +120,9 @@ def test_line_3_nothing_measured_undecided() -> None:
 
 def test_line_3_one_probe_is_enough_for_independent() -> None:
     for name, finding in (("unit_order", NO_ORDER), ("unit_partners", NO_PARTNERS)):
-        findings: Findings = {"same_values": NO_VALUES, "unit_order": NOTHING, "unit_partners": NOTHING} | {name: finding}
+        findings: Findings = {"same_values": NO_VALUES, "unit_order": NOTHING, "unit_partners": NOTHING} | {
+            name: finding
+        }
         assert decide(findings, POWER, True).answer == "independent"
 
 
@@ -151,7 +156,11 @@ def test_line_4_identical_goes_before_siblings() -> None:
 
 
 def test_line_5_less_than_half_linked_shared_part() -> None:
-    part: Findings = {"same_values": values(0.3), "unit_order": layers(0.3, -30.0, linked=1), "unit_partners": NO_PARTNERS}
+    part: Findings = {
+        "same_values": values(0.3),
+        "unit_order": layers(0.3, -30.0, linked=1),
+        "unit_partners": NO_PARTNERS,
+    }
     assert decide(part, None, True).answer == "shared_part"
     assert linked_share(part) == pytest.approx(0.3)
     most = part | {"difference_shape": shape(0.9, 0.9, trained=0.8, unrelated=0.2)}
@@ -232,10 +241,20 @@ deciding = st.fixed_dictionaries(
 differences = st.one_of(
     st.just(NOTHING),
     st.builds(
-        shape, shares, shares, equal=shares, recast=shares, noise=shares, trained=shares, low_rank=shares, unrelated=shares
+        shape,
+        shares,
+        shares,
+        equal=shares,
+        recast=shares,
+        noise=shares,
+        trained=shares,
+        low_rank=shares,
+        unrelated=shares,
     ),
 )
-claims = st.builds(lambda statistic, log10, n: Evidence(statistic, log10, n, {}), shares, st.none() | logs, st.integers(0, 10**6))
+claims = st.builds(
+    lambda statistic, log10, n: Evidence(statistic, log10, n, {}), shares, st.none() | logs, st.integers(0, 10**6)
+)
 context = st.fixed_dictionaries(
     {}, optional={name: st.one_of(st.just(NOTHING), claims) for name in (*ONLY_CONTEXT, "a_probe_of_tomorrow")}
 )
@@ -254,7 +273,10 @@ def test_context_never_moves_the_answer(
 def test_the_shape_of_a_difference_never_links_nor_unlinks(
     findings: Findings, difference: Finding, power: dict[str, Any] | None
 ) -> None:
-    without, with_shape = decide(findings, power, True), decide(findings | {"difference_shape": difference}, power, True)
+    without, with_shape = (
+        decide(findings, power, True),
+        decide(findings | {"difference_shape": difference}, power, True),
+    )
     assert (without.answer in LINKED) == (with_shape.answer in LINKED)
     if without.answer not in ("derived", "shared_part"):
         assert with_shape.answer == without.answer
