@@ -86,7 +86,8 @@ def stranger_pairs(zoo: Zoo, recipes: Sequence[str], seeds: int) -> Iterator[tup
         for i in range(seeds):
             yield "other articles", zoo.model(recipe, i), other
     for one, two in itertools.combinations(recipes, 2):
-        pairs = [(i, j) for i in range(seeds) for j in range(seeds)]
+        # With one seed, two recipes begin with the same random numbers where their shapes agree: no strangers.
+        pairs = [(i, j) for i in range(seeds) for j in range(seeds) if i != j]
         for i, j in pairs[:: max(1, len(pairs) // CROSS_PAIRS)][:CROSS_PAIRS]:
             yield "other recipe", zoo.model(one, i), zoo.model(two, j)
 

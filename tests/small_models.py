@@ -17,7 +17,8 @@ from tools.checkpoint import Checkpoint, ModelRef
 
 Tensors = dict[str, torch.Tensor]
 
-VOCABULARY, WIDTH, UNITS, LAYERS, HEADS, CONTEXT = 192, 32, 96, 2, 4, 64
+# A head must hold enough values for their order to mean something.
+VOCABULARY, WIDTH, UNITS, LAYERS, HEADS, HEAD_SIZE, CONTEXT = 192, 32, 96, 2, 4, 16, 64
 
 
 @dataclass(frozen=True)
@@ -119,38 +120,41 @@ def new_model(kind: str, seed: int) -> torch.nn.Module:
         "bos_token_id": 1,
         "eos_token_id": 2,
     }
-    grouped = shape | {"num_key_value_heads": HEADS // 2}
+    alone = shape | {"num_key_value_heads": HEADS, "head_dim": HEAD_SIZE}
+    grouped = shape | {"num_key_value_heads": HEADS // 2, "head_dim": HEAD_SIZE}
+    plain = shape | {"num_attention_heads": WIDTH // HEAD_SIZE}
     made: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "llama": ("LlamaConfig", "LlamaForCausalLM", grouped),
+        "llama": ("LlamaConfig", "LlamaForCausalLM", alone),
         "llama_deep": (
             "LlamaConfig",
             "LlamaForCausalLM",
-            grouped | {"hidden_size": 2 * WIDTH, "num_hidden_layers": 2 * LAYERS},
+            alone | {"hidden_size": 2 * WIDTH, "num_hidden_layers": 2 * LAYERS},
         ),
-        "llama_tied": ("LlamaConfig", "LlamaForCausalLM", grouped | {"tie_word_embeddings": True}),
-        "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", grouped),
-        "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", grouped | {"head_dim": 8}),
-        "gemma": ("GemmaConfig", "GemmaForCausalLM", grouped | {"head_dim": 8}),
-        "phi3": ("Phi3Config", "Phi3ForCausalLM", grouped),
-        "neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", shape),
+        "llama_tied": ("LlamaConfig", "LlamaForCausalLM", alone | {"tie_word_embeddings": True}),
+        "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", shape | {"num_key_value_heads": HEADS // 2}),
+        "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", grouped),
+        "gemma": ("GemmaConfig", "GemmaForCausalLM", grouped),
+        "phi3": ("Phi3Config", "Phi3ForCausalLM", shape | {"num_key_value_heads": HEADS // 2}),
+        "neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", plain),
         "opt": (
             "OPTConfig",
             "OPTForCausalLM",
-            shape | {"ffn_dim": UNITS, "word_embed_proj_dim": WIDTH, "dropout": 0.0},
+            plain | {"ffn_dim": UNITS, "word_embed_proj_dim": WIDTH, "dropout": 0.0},
         ),
         "gpt2": (
             "GPT2Config",
             "GPT2LMHeadModel",
             {
-                "vocab_size": VOCABULARY, "n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS,
+                "vocab_size": VOCABULARY, "n_embd": WIDTH, "n_layer": LAYERS, "n_head": WIDTH // HEAD_SIZE,
                 "n_positions": CONTEXT, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
                 "bos_token_id": 1, "eos_token_id": 2,
             },
         ),
+        "bert_many_heads": ("BertConfig", "BertForMaskedLM", shape | {"hidden_dropout_prob": 0.0}),
         "bert": (
             "BertConfig",
             "BertForMaskedLM",
-            shape | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+            plain | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
         ),
     }  # fmt: skip
     config_class, model_class, entries = made[kind]

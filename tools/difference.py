@@ -21,6 +21,8 @@ LEAST_COSINE = 0.25
 # A scale is believed where it leaves less than this share of the difference, and explains all below the second.
 SCALE_LEAVES = 0.5
 RESCALED_ERROR = 3e-3
+# Fewer values than this under one scale are explained by any scale.
+FEWEST_PER_SCALE = 8
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
 BLOCK = 32
@@ -65,21 +67,25 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
     cosine = float((x * y).sum()) / (size_x * size_y)
-    relative = float((y - x).norm()) / math.sqrt(size_x * size_y)
+    relative = _relative(x, y)
     if relative == 0.0:
         return Difference("equal", 0.0, None, 1.0, 0.0, 0.0)
     if rounded is not None:
         return Difference("recast", relative, None, cosine, 0.0, 0.0, rounded)
-    y, rescaled = _rescaled(x, y)
+    small = a.dtype == b.dtype and a.dtype.is_floating_point and a.dtype.itemsize <= 2
+    if small and relative < torch.finfo(a.dtype).eps / 2:
+        # Smaller than what the number format can hold: nobody can tell what made it.
+        return Difference("recast", relative, None, cosine, 0.0, 0.0)
+    x, y, rescaled = _rescaled(x, y)
     left = y - x
-    size_y = float(y.norm())
-    cosine = float((x * y).sum()) / max(size_x * size_y, 1e-300)
-    relative = float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
+    cosine = float((x * y).sum()) / max(float(x.norm()) * float(y.norm()), 1e-300)
+    relative = _relative(x, y)
     if rescaled and relative < RESCALED_ERROR:
         return Difference("rescaled", relative, None, cosine, 0.0, 0.0)
     if cosine < LEAST_COSINE:
         return Difference("unrelated", relative, None, cosine, 0.0, 0.0)
-    along_a, along_b = (_errors_apart(left, side) for side in (x, y))
+    # A scale that was undone took the difference in variance with it.
+    along_a, along_b = (0.0, 0.0) if rescaled else (_errors_apart(left, x), _errors_apart(left, y))
 
     def found(kind: Kind, amount: float | None, coarser: Literal["a", "b"] | None = None) -> Difference:
         return Difference(kind, relative, amount, cosine, along_a, along_b, coarser)
@@ -124,21 +130,29 @@ def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     return None
 
 
-def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, bool]:
-    """y with the scale undone that brings it nearest to x: one for the tensor, each row or each column; or as it is.
+def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Both tensors met halfway, with the scale undone that brings them nearest: one for all, each row or each column.
 
-    A richer scale is only believed where it leaves less than half of what a simpler one leaves.
+    Halfway, so that it is the same seen from either side. A richer scale is only believed where it leaves less than
+    half of what a simpler one leaves.
     """
-    best, least, undone = y, float((y - x).norm()), False
+    best, least, undone = (x, y), _relative(x, y), False
     flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
     for axes in ((0, 1), (1,), (0,)):
-        energy = flat_y.square().sum(dim=axes, keepdim=True)
-        scale = (flat_x * flat_y).sum(dim=axes, keepdim=True) / energy.clamp_min(1e-300)
-        candidate = (flat_y * scale).reshape(y.shape)
-        left = float((candidate - x).norm())
+        if np.prod([flat_y.shape[axis] for axis in axes]) < FEWEST_PER_SCALE:
+            continue
+        lengths = [side.norm(dim=axes, keepdim=True).clamp_min(1e-300) for side in (flat_x, flat_y)]
+        sign = (flat_x * flat_y).sum(dim=axes, keepdim=True).sign()
+        halfway = (lengths[1] / lengths[0]).sqrt()
+        scaled = (flat_x * halfway).reshape(x.shape), (flat_y * sign / halfway).reshape(y.shape)
+        left = _relative(*scaled)
         if left < SCALE_LEAVES * least:
-            best, least, undone = candidate, left, True
-    return best, undone
+            best, least, undone = scaled, left, True
+    return *best, undone
+
+
+def _relative(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float((y - x).norm()) / max(math.sqrt(float(x.norm()) * float(y.norm())), 1e-300)
 
 
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:

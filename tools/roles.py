@@ -40,6 +40,8 @@ SAME_LAYER_Z = 5.0
 
 # Weights are also stored as small integers, with or without a scale beside them.
 PACKED = frozenset({"int8", "uint8"})
+# Under these keys configurations say how many heads carry values, most specific first.
+HEAD_COUNTS = ("num_key_value_heads", "num_attention_heads", "n_head")
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
 
 
@@ -184,19 +186,26 @@ class Layout:
         """
         found = []
         for name in self._matrices():
-            rows, features = self.checkpoint.shapes[name]
-            if not has_role(name, "value") or has_role(name, "transposed") or features != self.residual_width:
+            shape, width = self.checkpoint.shapes[name], self.residual_width
+            if width is not None and has_role(name, "fused_values_last") and shape == (width, 3 * width):
+                axis, first, rows = 1, 2 * width, width
+            elif has_role(name, "value") and not has_role(name, "transposed") and shape[1] == width:
+                axis, first, rows = 0, 0, shape[0]
+            else:
                 continue
             size = self._head_size(rows)
-            for start in range(0, rows - size + 1, size):
-                member = Member(name, 0, start, start + size, "value")
+            for start in range(first, first + rows - size + 1, size):
+                member = Member(name, axis, start, start + size, "value")
                 label = f"{name}[{start}:{start + size}]"
-                found.append(HiddenUnits(label, layer_of(name), size, features, (member,)))
+                found.append(HiddenUnits(label, layer_of(name), size, shape[1 - axis], (member,)))
         return tuple(found)
 
     def _head_size(self, rows: int) -> int:
         declared = self.checkpoint.config.get("head_dim")
-        heads = self.checkpoint.config.get("num_key_value_heads") or self.checkpoint.config.get("num_attention_heads")
+        heads = next(
+            (self.checkpoint.config[key] for key in HEAD_COUNTS if isinstance(self.checkpoint.config.get(key), int)),
+            None,
+        )
         if not isinstance(declared, int) and isinstance(heads, int) and heads > 0:
             declared = rows // heads if rows % heads == 0 else None
         fits = isinstance(declared, int) and declared >= FEWEST_UNITS and rows % declared == 0

@@ -45,7 +45,7 @@ def parse_tokenizer_json(text: bytes) -> Vocabulary | None:
     extra = {
         str(token["content"]): token["id"]
         for token in (added if isinstance(added, list) else [])
-        if isinstance(token, dict) and isinstance(token.get("id"), int) and "content" in token
+        if isinstance(token, dict) and isinstance(token.get("id"), int) and token["id"] >= 0 and "content" in token
     }
     ids = {**ids, **extra}
     merges = model.get("merges")

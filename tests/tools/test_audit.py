@@ -68,6 +68,14 @@ def recipes() -> dict[str, Callable[[], Small]]:
             ("rename_tensors", "all"),
         ),
         "rotated_and_noisy": lambda: disguise(tuned_model(), ("rotate_residual", "all"), ("add_noise", 0.05)),
+        "rescaled": lambda: disguise(tuned_model(), ("rescale", "layer")),
+        "rescaled_by_unit": lambda: disguise(tuned_model(), ("rescale", "unit")),
+        "noisy_and_rescaled": lambda: disguise(tuned_model(), ("add_noise", 0.3), ("rescale", "layer")),
+        "permuted": lambda: disguise(tuned_model(), ("permute_residual", "all")),
+        "int8": lambda: disguise(tuned_model(), ("quantise", "int8")),
+        "int4": lambda: disguise(tuned_model(), ("quantise", "int4")),
+        "pruned": lambda: disguise(tuned_model(), ("prune", 0.3)),
+        "low_rank": lambda: disguise(tuned_model(), ("low_rank", 4)),
         "gpt2": lambda: trained("gpt2", 1),
         "gpt2_stranger": lambda: trained("gpt2", 2),
         "gpt2_everything": lambda: disguise(
@@ -118,6 +126,14 @@ HISTORIES: list[tuple[str, str, str | None, str, set[str]]] = [
     ("rotated", "tuned", None, "disguised_copy", {"rotated"}),
     ("everything", "tuned", None, "disguised_copy", {"units_permuted", "noise", "renamed"}),
     ("rotated_and_noisy", "tuned", None, "disguised_copy", {"rotated"}),
+    ("rescaled", "tuned", None, "disguised_copy", {"rescaled"}),
+    ("rescaled_by_unit", "tuned", None, "disguised_copy", {"rescaled"}),
+    ("noisy_and_rescaled", "tuned", None, "disguised_copy", {"noise"}),
+    ("permuted", "tuned", None, "disguised_copy", {"residual_permuted"}),
+    ("int8", "tuned", None, "disguised_copy", {"quantised"}),
+    ("int4", "tuned", None, "disguised_copy", {"quantised"}),
+    ("pruned", "tuned", None, "derived", {"pruned"}),
+    ("low_rank", "tuned", None, "derived", {"low_rank"}),
     ("tuned", "base", None, "derived", {"fine_tuned"}),
     ("noisy", "base", None, "derived", set()),
     ("tuned", "sibling", None, "derived", {"fine_tuned"}),
@@ -156,7 +172,11 @@ def test_every_history_gets_its_answer(zoo: Zoo, a: str, b: str, base: str | Non
 
 @pytest.mark.parametrize(
     ("a", "b", "base"),
-    [h[:3] for h in HISTORIES if h[0] in ("noisy", "stranger", "tuned", "everything", "renamed", "bfloat16")],
+    [
+        h[:3]
+        for h in HISTORIES
+        if h[0] in ("noisy", "stranger", "tuned", "everything", "renamed", "int8", "pruned", "rescaled")
+    ],
 )
 def test_the_order_of_the_question_changes_nothing_but_the_sides(zoo: Zoo, a: str, b: str, base: str | None) -> None:
     one, other = zoo.compared(a, b, base), zoo.compared(b, a, base)
@@ -173,7 +193,7 @@ def test_noise_is_told_with_its_size(zoo: Zoo) -> None:
         assert amount == pytest.approx(size, rel=0.15)
 
 
-@pytest.mark.parametrize("child", ["noisy", "very_noisy", "bfloat16", "float8"])
+@pytest.mark.parametrize("child", ["noisy", "very_noisy", "bfloat16", "float8", "int8", "int4", "pruned"])
 def test_direction_points_from_parent_to_child(zoo: Zoo, child: str) -> None:
     for a, b, way in ((child, "tuned", "a_from_b"), ("tuned", child, "b_from_a")):
         found = zoo.compared(a, b)["direction"]
@@ -181,8 +201,19 @@ def test_direction_points_from_parent_to_child(zoo: Zoo, child: str) -> None:
 
 
 def test_direction_is_unknown_where_nothing_tells(zoo: Zoo) -> None:
-    for a, b in (("again", "tuned"), ("renamed", "tuned"), ("shuffled", "tuned"), ("tuned", "sibling")):
+    for a, b in (
+        ("again", "tuned"),
+        ("renamed", "tuned"),
+        ("shuffled", "tuned"),
+        ("tuned", "sibling"),
+        ("rescaled", "tuned"),
+    ):
         assert zoo.compared(a, b)["direction"]["answer"] == "unknown"
+
+
+def test_a_rescaled_child_is_never_taken_for_the_parent(zoo: Zoo) -> None:
+    assert zoo.compared("noisy_and_rescaled", "tuned")["direction"]["answer"] in ("unknown", "a_from_b")
+    assert zoo.compared("tuned", "noisy_and_rescaled")["direction"]["answer"] in ("unknown", "b_from_a")
 
 
 def test_a_name_for_the_direction_never_comes_from_names(zoo: Zoo, tmp_path: Path) -> None:

@@ -201,8 +201,34 @@ def test_any_number_of_axes(shape: tuple[int, ...]) -> None:
     assert both_ways(values, gaussian(*shape, seed=3)).kind == "unrelated"
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.sampled_from([0.0, 1e-30, 1.0, 1e30]))
+@pytest.mark.parametrize("scale", [4.0, 0.25])
+def test_a_scaled_noisy_copy_gives_no_direction(scale: float) -> None:
+    # What the scale was fitted to cannot also tell which side the noise was added to.
+    values = weights()
+    found = both_ways(values, scale * noisy(values, 0.3))
+    assert found.kind == "noise" and found.amount == pytest.approx(0.3, rel=0.15)
+    assert (abs(found.along_a) > 8) == (abs(found.along_b) > 8)
+
+
+@pytest.mark.parametrize("shape", [(192, 1), (1, 128), (1, 1)], ids=["by row", "by column", "as a whole"])
+def test_a_pure_rescaling_is_nothing_else(shape: tuple[int, int]) -> None:
+    factors = (2 * gaussian(*shape, seed=8).clamp(-1, 1)).exp()
+    assert both_ways(weights(), weights() * factors).kind == "rescaled"
+
+
+scales = st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 1e30])
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), scales)
 @settings(max_examples=60, deadline=None)
 def test_any_shape_and_scale_gets_an_answer(rows: int, columns: int, seed: int, scale: float) -> None:
+    a, b = gaussian(rows, columns, seed=seed), gaussian(rows, columns, seed=seed + 1)
+    for found in (compare_values(a, a + scale * b), compare_values(a + scale * b, a), compare_values(a, a * 0)):
+        assert all(math.isfinite(n) for n in dataclasses.astuple(found) if isinstance(n, float))
+
+
+@given(st.integers(16, 60), st.integers(16, 60), st.integers(0, 99), scales)
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_two_matrices_does_not_matter(rows: int, columns: int, seed: int, scale: float) -> None:
     a, b = gaussian(rows, columns, seed=seed), gaussian(rows, columns, seed=seed + 1)
     both_ways(a, a + scale * b)

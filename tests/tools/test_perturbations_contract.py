@@ -11,6 +11,7 @@ import torch
 
 from tests.small_models import (
     HEADS,
+    HEAD_SIZE,
     LAYERS,
     UNITS,
     VOCABULARY,
@@ -208,8 +209,8 @@ def test_noise_of_two_tensors_is_not_the_same_noise() -> None:
 
 
 def test_whole_groups_of_heads_move_together() -> None:
-    before, seen = trained("llama", 1).tensors, after("shuffle_heads", trained("llama", 1).held(), "all", seed=3)
-    groups, size = HEADS // 2, WIDTH // HEADS
+    before, seen = fresh("qwen3", 1).tensors, after("shuffle_heads", fresh("qwen3", 1).held(), "all", seed=3)
+    groups, size = HEADS // 2, HEAD_SIZE
     for i in range(LAYERS):
         name = f"model.layers.{i}.self_attn.{{}}_proj.weight"
         keys, queries = before[name.format("k")].reshape(groups, size, WIDTH), seen.read(name.format("q"))

@@ -13,9 +13,11 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
 
 from tools.comparison import Comparison
+from tools.difference import LEAST_COSINE
 from tools.evidence import Abstention, Evidence, Finding
 from tools.significance import LN10
 
@@ -49,7 +51,7 @@ def measure(comparison: Comparison) -> Finding:
         added_a, added_b = a - base, b - base
         energy_a, energy_b = float(added_a.square().sum()), float(added_b.square().sum())
         least = float(base.square().sum()) * SMALLEST_CHANGE**2
-        if min(energy_a, energy_b) <= least or max(energy_a, energy_b) > 1.5 * float(base.square().sum()):
+        if min(energy_a, energy_b) <= least or min(_cosine(a, base), _cosine(b, base)) < LEAST_COSINE:
             continue
         both = float((added_a * added_b).sum())
         rows.append(
@@ -75,3 +77,7 @@ def measure(comparison: Comparison) -> Finding:
         "tensors": rows,
     }
     return Evidence(shares[key], min(0.0, log10_pvalue), len(rows), where)
+
+
+def _cosine(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float((x * y).sum()) / max(float(x.norm() * y.norm()), 1e-300)
