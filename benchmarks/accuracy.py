@@ -273,11 +273,13 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
     directed = [row for row in fair if row["directed"]]
     claimed = [row for row in fair if row["direction_claimed"]]
     traceable = [row for row in fair if row["traceable"]]
-    return {
+    asked = {
         "strangers": len(strangers),
         "strangers_same_recipe": sum(row["kind"] == "same recipe" for row in strangers),
         "false_accusations": sum(row["answer"] in LINKED for row in strangers),
         "strangers_by_answer": dict(Counter(row["answer"] for row in strangers)),
+    }
+    answered = {
         "attacks": len(fair),
         "attacks_linked": _share(fair, "linked"),
         "required_attacks_linked": _share(required, "linked"),
@@ -287,6 +289,7 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
         "direction_claimed_of_directed": _share(directed, "direction_claimed"),
         "direction_claimed_where_a_trace_is_left": _share(traceable, "direction_claimed"),
     }
+    return (asked if strangers else {}) | (answered if fair else {})
 
 
 def print_attacks(rows: Sequence[Row], adversaries: bool) -> None:
@@ -407,7 +410,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_report(report)
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return int(report["summary"]["false_accusations"] > 0)
+    return int(report["summary"].get("false_accusations", 0) > 0)
 
 
 if __name__ == "__main__":

@@ -341,6 +341,7 @@ CHINESE: dict[str, str] = {
     "attention": "注意力层",
     "experts": "专家",
     "feed-forward layers": "前馈层",
+    "convolutions": "卷积层",
     "other tensors": "其余张量",
     "share of hidden units whose two matchings agree, 0 to 1": "两次配对结果一致的隐藏单元所占比例，0 到 1",
     "share of the declared design entries that are equal, 0 to 1": "声明的结构设定中相同项所占比例，0 到 1",

@@ -17,8 +17,12 @@ from pathlib import Path  # noqa: E402 - the environment is read while torch is 
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 torch.set_num_threads(1)
+# The same examples on every machine and at every hour, however busy it is.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 

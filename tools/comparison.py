@@ -303,7 +303,9 @@ class Comparison:
             return None
         heights = self.a.shapes[names[0]][0], self.b.shapes[names[1]][0]
         vocabulary_a, vocabulary_b = self.vocabularies
-        if vocabulary_a is not None and vocabulary_b is not None:
+        if vocabulary_a is None or vocabulary_b is None:
+            rows = np.arange(min(heights))[:, None].repeat(2, axis=1)
+        else:
             both = [
                 (i, j)
                 for token, i in vocabulary_a.ids.items()
@@ -311,8 +313,6 @@ class Comparison:
             ]
             both.sort()
             rows = np.array(both, dtype=np.int64).reshape(-1, 2)
-        else:
-            rows = np.arange(min(heights))[:, None].repeat(2, axis=1)
         rows = rows[spread_indices(len(rows), TOKENS_READ)]
         return rows[:, 0], rows[:, 1]
 
@@ -356,9 +356,18 @@ class Comparison:
             raise NoGauge("there are no hidden units by which the rotation could be told")
         return torch.cat(sides[0]), torch.cat(sides[1])
 
-    def token_vectors(self, side: Side) -> torch.Tensor:
+    @cached_property
+    def shared_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """As `shared_tokens`, but by row number alone, since a copy may carry other tokenizer files."""
+        names = self.layout_a.embedding, self.layout_b.embedding
+        if names[0] is None or names[1] is None or self.a.shapes[names[0]][0] != self.b.shapes[names[1]][0]:
+            return None
+        rows = spread_indices(self.a.shapes[names[0]][0], TOKENS_READ)
+        return rows, rows
+
+    def token_vectors(self, side: Side, *, by_row: bool = False) -> torch.Tensor:
         """The shared tokens' vectors, centred, (tokens, residual width), float32."""
-        tokens = self.shared_tokens
+        tokens = self.shared_rows if by_row else self.shared_tokens
         name = self.layout(side).embedding
         assert tokens is not None and name is not None
         rows = self.checkpoint(side).read(name)[torch.from_numpy(tokens[0 if side == "a" else 1])].float()

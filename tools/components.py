@@ -12,6 +12,14 @@ from tools.roles import Layout, has_role
 from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODEL, Answer, links
 
 PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")
+# The deciding probes that look at a part.
+ASKED_BY = {
+    "mlp": ("unit_order", "unit_partners"),
+    "conv": ("unit_order",),
+    "expert": ("unit_order", "unit_partners"),
+    "attention": ("value_order",),
+    "embedding": ("coordinate_order",),
+}
 NAMES = {
     "vision": "vision part",
     "audio": "audio part",
@@ -21,6 +29,7 @@ NAMES = {
     "attention": "attention",
     "expert": "experts",
     "mlp": "feed-forward layers",
+    "conv": "convolutions",
     "other": "other tensors",
 }
 
@@ -29,7 +38,7 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
     """For each part of a: its answer, and its share of a's learned numbers; largest first.
 
     A part is answered from the tensors that resemble a counterpart once the pair is linked. Where the pair is not
-    linked, or nothing of a part could be compared, the part gets the pair's answer, or "undecided".
+    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided".
     """
     layout = comparison.layout_a
     sizes: dict[str, int] = defaultdict(int)
@@ -43,7 +52,11 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
             kinds[_part(layout, row["a"])][row["kind"]] += row["n"]
     found = []
     for part, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        said = _answer(kinds.get(part), size, answer, findings)
+        said = (
+            _unlinked(part, answer, findings)
+            if answer not in LINKED
+            else _answer(kinds.get(part), size, answer, findings)
+        )
         found.append({"name": NAMES[part], "answer": said, "share_of_parameters": size / total})
     return found
 
@@ -54,13 +67,20 @@ def _part(layout: Layout, name: str) -> str:
             return part
         if part != "embedding" and has_role(name, part):
             return part
-    if any(member.name == name for units in layout.hidden_units for member in units.members):
-        return "mlp"
+    for units in layout.hidden_units:
+        if any(member.name == name for member in units.members):
+            return units.kind
     return "other"
 
 
+def _unlinked(part: str, answer: Answer, findings: Mapping[str, Finding]) -> Answer:
+    """The pair's answer for parts that a deciding probe looked at, "undecided" for the others."""
+    asked = any(isinstance(findings.get(name), Evidence) for name in ASKED_BY.get(part, ()))
+    return answer if asked else "undecided"
+
+
 def _answer(kinds: Mapping[str, int] | None, size: int, answer: Answer, findings: Mapping[str, Finding]) -> Answer:
-    if answer not in LINKED or answer in ("identical", "common_origin"):
+    if answer in ("identical", "common_origin"):
         return answer
     if not kinds:
         same = findings.get("same_values")

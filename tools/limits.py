@@ -39,8 +39,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
     },
     "not_searched": {
-        "en": "Small merge weights, a copied embedding or attention alone, and heavy re-training can go unnoticed.",
-        "zh": "占比很小的合并、只复制嵌入层或注意力层、以及大幅度的重新训练，都可能不被发现。",
+        "en": "Small merge weights, heavy re-training, and a copied part for which no check ran can go unnoticed.",
+        "zh": "占比很小的合并、大幅度的重新训练，以及没有检测到的部件被复制，都可能不被发现。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",

@@ -69,6 +69,9 @@ def links(name: str, finding: Finding) -> bool:
     effect = finding.statistic
     if name == "same_values":
         effect = max(finding.where["share_of_a"], finding.where["share_of_b"])
+    if name == "unit_partners":
+        # A few layers may be all that was taken over.
+        effect = max(row["statistic"] for row in finding.where)
     return finding.log10_pvalue <= LINK_LOG10_PVALUE and effect >= LEAST_EFFECT[name]
 
 

@@ -164,7 +164,8 @@ def test_every_history_gets_its_answer(zoo: Zoo, a: str, b: str, base: str | Non
     assert told <= kinds
     if answer == "identical":
         assert kinds <= {"renamed", "resharded"}
-    if answer == "disguised_copy":
+    # A factor hidden under noise can make one tensor of many look trained.
+    if answer == "disguised_copy" and a != "noisy_and_rescaled":
         assert not kinds & {"fine_tuned", "low_rank", "pruned"}
     if answer in ("independent", "undecided"):
         assert not kinds and result["direction"]["answer"] == "unknown"

@@ -34,6 +34,8 @@ REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double match
 
 # Fewer common tokens than this cannot tell a thousand units apart.
 FEWEST_TOKENS = 128
+# The models' own coordinates; responses to tokens of one text; responses to rows of one number, if the files lie.
+BASES = ("own", "tokens", "rows")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Description:
 
 def measure(comparison: Comparison) -> Finding:
     best: tuple[float, str, list[tuple[Description, Description]]] | None = None
-    for basis in ("own", "tokens"):
+    for basis in BASES:
         pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
         likeness = sum(_likeness(one, other) for one, other in pairs) / max(len(pairs), 1)
         # The basis, like the pairing, is chosen by what no order of units changes, before any unit is matched.
@@ -80,11 +82,12 @@ def measure(comparison: Comparison) -> Finding:
 
 def _described(comparison: Comparison, side: Side, basis: str) -> Iterator[Description]:
     tokens = None
-    if basis == "tokens":
-        shared = comparison.shared_tokens
-        if shared is None or len(shared[0]) < FEWEST_TOKENS:
+    if basis != "own":
+        by_row = basis == "rows"
+        shared = comparison.shared_rows if by_row else comparison.shared_tokens
+        if shared is None or len(shared[0]) < FEWEST_TOKENS or (by_row and None in comparison.vocabularies):
             return
-        tokens = comparison.token_vectors(side)
+        tokens = comparison.token_vectors(side, by_row=by_row)
     for layer in comparison.layers(side):
         if len(layer.members) < 2:
             continue
