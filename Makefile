@@ -8,7 +8,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export ANONYMIZED_TELEMETRY := False
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint bench bench-accuracy bench-retrieval exhibits readme browser clean
+.PHONY: help setup run test check lint bench bench-accuracy bench-retrieval bench-conversation exhibits readme browser clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -46,13 +46,16 @@ lint: $(VENV)/.dev
 
 check: lint test  ## ruff, mypy and all tests
 
-bench: bench-accuracy bench-retrieval  ## every benchmark
+bench: bench-accuracy bench-retrieval bench-conversation  ## every benchmark
 
 bench-accuracy: $(VENV)/.run  ## strangers, attacks and adversaries on a zoo of small models (trains it first)
 	$(BIN)/python -m benchmarks.accuracy --json output/accuracy.json
 
 bench-retrieval: $(VENV)/.run  ## recall of the article search
 	$(BIN)/python -m benchmarks.retrieval
+
+bench-conversation: $(VENV)/.run  ## scripted conversations in both languages, lying and obedient models
+	$(BIN)/python -m benchmarks.conversation --json output/conversation.json
 
 exhibits: $(VENV)/.run  ## train the small model pairs under exhibits/ again (about 10 minutes)
 	$(BIN)/python -m exhibits.build

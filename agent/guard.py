@@ -133,6 +133,8 @@ def _value(written: str) -> float:
 
 def own_faults(text: str, facts: Facts) -> list[str]:
     """What is wrong with a text that code worded: markup, heated words, ids that do not exist, numbers from nowhere."""
+    from agent.intent import LONGEST_MESSAGE
+
     faults = []
     plain = facts.without_names(text)
     if _MARKUP.search(plain) or _HIDDEN.search(text):
@@ -141,8 +143,10 @@ def own_faults(text: str, facts: Facts) -> list[str]:
     known = {item.id for item in facts.cited} | {f"K{n}" for n in range(1, len(facts.passages) + 1)}
     faults += [f"unknown citation [{mark}]" for mark in dict.fromkeys(_CITE.findall(text)) if mark not in known]
     unmarked = re.sub(r"^\s*\d+\. ", "", plain, flags=re.M)
+    # The limit on a message's length is ours, not the evidence's.
+    held_numbers = (*facts.numbers, LONGEST_MESSAGE)
     for value in numbers_of(unmarked):
-        if abs(value) > 1 and value != 10 and not any(_rounds_to(value, held) for held in facts.numbers):
+        if abs(value) > 1 and value != 10 and not any(_rounds_to(value, held) for held in held_numbers):
             faults.append(f"number {value:g} is not in the evidence")
     return faults
 
@@ -161,21 +165,22 @@ def wording_faults(text: str, facts: Facts) -> list[str]:
     language, foreign = language_of(_CITE.sub(" ", _CODE.sub(" ", text)))
     if foreign or (language is not None and language != facts.language):
         faults.append(f"write in {'Chinese' if facts.language == 'zh' else 'English'}")
-    trusted = _folded("\n".join((facts.worded, *_texts(facts.passages))))
-    for line in re.sub(r"([.!?。！？])\s*((?:\[[EK]\d{1,3}\]\s*)+)", r" \2\1", text).splitlines():
+    for line in re.sub(r"([.!?。！？])\s*((?:\[[EK]\d{1,3}\]\s*)+)", r" \2\1 ", text).splitlines():
         for sentence in sentences(re.sub(r"^\s*(?:[-*]|\d+\.)\s+", "", line)):
             if re.search(r"[^\W_]", _CITE.sub("", sentence)):
-                faults += _sentence_faults(sentence, facts, trusted)
+                faults += _sentence_faults(sentence, facts)
     return list(dict.fromkeys(faults))
 
 
-def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
+def _sentence_faults(sentence: str, facts: Facts) -> list[str]:
     marks = _CITE.findall(sentence)
     bare = _CITE.sub(" ", sentence).replace("**", "")
     shown = bare.strip()[:80]
     if not marks:
         return [f"no citation in: {shown}"]
-    if _folded(bare).strip(" .!?。！？:：") in trusted:
+    # What was measured is told by the guide's own sentences alone; an article may ask what it does not claim.
+    ours = facts.worded if any(mark[0] == "E" for mark in marks) else "\n".join((facts.worded, *_texts(facts.passages)))
+    if _is_whole_sentence(_folded(bare).strip(" .!?。！？:："), "\n".join(map(_folded, ours.splitlines()))):
         return []
     faults = []
     cited = {item.id: item for item in facts.cited}
@@ -210,6 +215,12 @@ def _sentence_faults(sentence: str, facts: Facts, trusted: str) -> list[str]:
     if _supported(bare, known) < LEAST_SUPPORT:
         faults.append(f"says more than what is cited: {shown}")
     return faults
+
+
+def _is_whole_sentence(sentence: str, text: str) -> bool:
+    """Whether the text says this, from one full stop to the next; a fragment of a question claims nothing."""
+    ends = r"[.!?。！？:：\n]"
+    return re.search(rf"(?:^|{ends})\s*{re.escape(sentence)}\s*(?:$|{ends})", text) is not None
 
 
 def _stance_faults(sentence: str, facts: Facts) -> list[str]:

@@ -87,8 +87,17 @@ class Checkpoint(ABC):
         self.declared_bytes = declared_bytes
         self.weight_files = tuple(weight_files)
         self.side_files = dict(side_files)
-        self.bytes_read = 0
+        self._seen: dict[str, int] = {}
         self.bytes_total = sum(file.size for file in self.weight_files)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of tensors looked at so far; what is read again, for another question, is not new."""
+        return sum(self._seen.values())
+
+    def _count(self, name: str, read: int, whole: int) -> None:
+        """Note that `read` of a tensor's `whole` bytes were read."""
+        self._seen[name] = min(whole, self._seen.get(name, 0) + read)
 
     @property
     def has_weights(self) -> bool:

@@ -307,7 +307,15 @@ class TestReading:
         assert model.bytes_read == 5 * 4 * 4
         rows = model.read_rows("embed.weight", 1, 3)
         assert torch.equal(rows, TENSORS["embed.weight"][1:3])
-        assert model.bytes_read == 5 * 4 * 4 + 2 * 4 * 4
+        assert model.bytes_read == 5 * 4 * 4
+
+    def test_what_is_read_again_is_not_new(self, path: Path) -> None:
+        model = open_checkpoint(str(path))
+        model.read_rows("embed.weight", 1, 3)
+        assert model.bytes_read == 2 * 4 * 4
+        model.read("embed.weight")
+        model.read("embed.weight")
+        assert model.bytes_read == 5 * 4 * 4
 
     @pytest.mark.parametrize(("start", "stop"), [(0, 5), (4, 99), (2, 2), (3, 1), (99, 100), (0, 0), (-2, 5)])
     def test_rows_are_a_slice(self, path: Path, start: int, stop: int) -> None:

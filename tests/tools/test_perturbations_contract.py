@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.small_models import (
-    HEADS,
     HEAD_SIZE,
+    HEADS,
     LAYERS,
     UNITS,
     VOCABULARY,

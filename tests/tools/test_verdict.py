@@ -58,7 +58,7 @@ def additions(share: float) -> Evidence:
 
 
 NO_VALUES, NO_ORDER, NO_PARTNERS = values(0.0), layers(0.01, -0.2, 0), layers(0.01, 0.0, 0)
-STRANGERS: Findings = {name: NO_ORDER for name in LEAST_EFFECT} | {"same_values": NO_VALUES, "unit_partners": NO_PARTNERS}
+STRANGERS: Findings = dict.fromkeys(LEAST_EFFECT, NO_ORDER) | {"same_values": NO_VALUES, "unit_partners": NO_PARTNERS}
 COPY: Findings = {"same_values": NO_VALUES, "unit_order": layers(1.0, -300.0), "unit_partners": layers(1.0, -150.0)}
 NOTHING = Abstention("Nothing fits.")
 

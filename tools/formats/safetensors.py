@@ -131,7 +131,7 @@ class SafetensorsCheckpoint(Checkpoint):
             data = entry.file.read(start, stop)
         except MemoryError:
             raise UserError("too_large_tensor", tensor=name) from None
-        self.bytes_read += stop - start
+        self._count(name, stop - start, entry.stop - entry.start)
         if dtype is torch.bool:
             # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
             return (torch.frombuffer(data, dtype=torch.uint8) != 0).reshape(shape)

@@ -136,7 +136,8 @@ class TorchCheckpoint(Checkpoint):
         if not _is_plain(tensor):
             kind = f"{_type_name(tensor)}, {tensor.layout}, {tensor.device}"
             raise UserError("unknown_tensor_type", tensor=name, dtype=kind)
-        self.bytes_read += tensor.numel() * tensor.element_size()
+        whole = self._tensors[name]
+        self._count(name, tensor.numel() * tensor.element_size(), whole.numel() * whole.element_size())
         copy = tensor.clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
         # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
         return copy.view(torch.uint8) != 0 if copy.dtype is torch.bool else copy
