@@ -17,6 +17,11 @@ ALONG, NOT_ALONG = 8.0, 4.0
 WORTH_TELLING = 0.02
 
 
+NEED_TRAINING_OR_SIZE = frozenset(
+    {"fine_tuned", "low_rank", "pruned", "layers_removed", "layers_repeated", "narrowed", "experts_from_dense"}
+)
+
+
 def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> list[dict[str, Any]]:
     """The contract's list of changes; empty where the models are not linked."""
     if answer in ("independent", "undecided"):
@@ -27,6 +32,11 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
         *_values(findings),
         *_shapes(comparison, findings),
     ]
+    if answer == "identical":
+        found = _names_and_files(comparison, findings)
+    if answer == "disguised_copy":
+        # What little of this was seen lies within what the rule calls unclear.
+        found = [entry for entry in found if entry["kind"] not in NEED_TRAINING_OR_SIZE]
     if answer == "shared_part":
         found.append(_change("component_only", linked_share(findings), "share of the numbers"))
     return found

@@ -27,6 +27,7 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 HIDDEN = re.compile(r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 HOSTILE = [
     "`code` and ``more``",
+    "open ` <b>tag</b> [go](http:x)",
     "a | b | c",
     "line\nbreak\n\n# Heading\n- item",
     "\u202egnp.exe\u2066 \u200bzero",

@@ -57,7 +57,7 @@ def measure(comparison: Comparison) -> Finding:
         rows.append(
             {
                 "a": pair.a, "b": pair.b, "base": base_name, "n": a.numel(),
-                "a_holds_of_b": both / energy_b, "b_holds_of_a": both / energy_a,
+                "a_holds_of_b": _held(both / energy_b), "b_holds_of_a": _held(both / energy_a),
                 "cosine": both / math.sqrt(energy_a * energy_b),
             }
         )  # fmt: skip
@@ -77,6 +77,14 @@ def measure(comparison: Comparison) -> Finding:
         "tensors": rows,
     }
     return Evidence(shares[key], min(0.0, log10_pvalue), len(rows), where)
+
+
+def _held(share: float) -> float:
+    """How nearly all of an addition, once, is held: a copy has a share of one in every tensor.
+
+    Siblings that ran further in a common direction have more than one in some tensors and less in others.
+    """
+    return max(0.0, 1.0 - abs(share - 1.0))
 
 
 def _cosine(x: torch.Tensor, y: torch.Tensor) -> float:
