@@ -109,22 +109,28 @@ def measure_strangers(zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]
     return rows
 
 
-def uniformity(rows: Sequence[Row]) -> dict[str, Row]:
-    """Whether each deciding probe's p-values over same-recipe strangers are uniform (Kolmogorov-Smirnov)."""
-    found = {}
-    for name in DECIDING:
-        logs = [row["logs"].get(name) for row in rows if row["kind"] == "same recipe"]
-        values = np.array([10.0**log for log in logs if log is not None])
-        if len(values) < 2:
-            continue
-        found[name] = {
-            "pairs": len(values),
-            "ks_pvalue": float(stats.kstest(values, "uniform").pvalue),
-            # A conservative probe gives large p-values too often, which accuses nobody; small ones are the danger.
-            "ks_pvalue_too_small": float(stats.kstest(values, "uniform", alternative="greater").pvalue),
-            "share_below_0.05": float((values < 0.05).mean()),
-            "smallest_log10": float(np.log10(values.min())),
-        }
+def uniformity(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
+    """Whether each deciding probe's p-values over same-recipe strangers are uniform: recipe (and "all") -> probe.
+
+    By recipe too, since an architecture may break a null that holds for the rest. Pairs that share a model are not
+    independent of each other, so a single Kolmogorov-Smirnov p just below 0.05 is no alarm yet.
+    """
+    same = [row for row in rows if row["kind"] == "same recipe"]
+    found: dict[str, dict[str, Row]] = {}
+    for recipe in ["all", *dict.fromkeys(row["a"].partition("/")[0] for row in same)]:
+        for name in DECIDING:
+            some = [row for row in same if recipe in ("all", row["a"].partition("/")[0])]
+            values = np.array([10.0**log for row in some if (log := row["logs"].get(name)) is not None])
+            if len(values) < 2:
+                continue
+            found.setdefault(recipe, {})[name] = {
+                "pairs": len(values),
+                "ks_pvalue": float(stats.kstest(values, "uniform").pvalue),
+                # A cautious probe gives large p-values too often, which accuses nobody; small ones are the danger.
+                "ks_pvalue_too_small": float(stats.kstest(values, "uniform", alternative="greater").pvalue),
+                "share_below_0.05": float((values < 0.05).mean()),
+                "smallest_log10": float(np.log10(values.min())),
+            }
     return found
 
 
@@ -178,11 +184,22 @@ def judged(attack: Attack, case: Case, swapped: bool) -> Row:
         "kinds_missing": missing,
         "kinds_wrong": sorted(wrong),
         "kinds_right": not wrong and not missing,
+        "amount_kind": attack.amount[0] if attack.amount else None,
+        "amount_right": _amount_right(attack, row),
         "direction_claimed": row["direction"] != "unknown",
         "direction_right": row["direction"] == truth,
         "directed": attack.directed,
         "traceable": attack.traceable,
     }
+
+
+def _amount_right(attack: Attack, row: Row) -> bool | None:
+    """Whether the change is as large as said; None where the attack has no amount or its kind was not named."""
+    if attack.amount is None or attack.amount[0] not in row["kinds"]:
+        return None
+    kind, truth, tolerance = attack.amount
+    said = next(change["amount"] for change in row["changes"] if change["kind"] == kind)
+    return isinstance(said, int | float) and abs(said - truth) <= tolerance + 1e-9
 
 
 def _head(attack: Attack, subject: Subject) -> Row:
@@ -274,6 +291,7 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
     with_kinds = [row for row in fair if row["linked"]]
     directed = [row for row in fair if row["directed"]]
     claimed = [row for row in fair if row["direction_claimed"]]
+    sized = [row for row in fair if row["amount_right"] is not None]
     traceable = [row for row in fair if row["traceable"]]
     asked = {
         "strangers": len(strangers),
@@ -287,6 +305,7 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
         "required_attacks_linked": _share(required, "linked"),
         "answer_right": _share(fair, "answer_right"),
         "kinds_right_where_linked": _share(with_kinds, "kinds_right"),
+        "amount_right_where_kind_named": _share(sized, "amount_right"),
         "direction_right_where_claimed": _share(claimed, "direction_right"),
         "direction_claimed_of_directed": _share(directed, "direction_claimed"),
         "direction_claimed_where_a_trace_is_left": _share(traceable, "direction_claimed"),
@@ -314,6 +333,9 @@ def print_attacks(rows: Sequence[Row], adversaries: bool) -> None:
                 missing = "".join(f" -{kind}" for kind in row["kinds_missing"])
                 wrong = "".join(f" +{kind}" for kind in row["kinds_wrong"])
                 said[f"{row['answer']}{missing}{wrong}"] += 1
+            if row["amount_right"] is False:
+                amounts = [c["amount"] for c in row["changes"] if c["kind"] == row["amount_kind"]]
+                said[f"amount of {row['amount_kind']} said to be {amounts}"] += 1
         for words, count in said.most_common():
             print(f"    {count} x {words}")
 
@@ -323,12 +345,14 @@ def print_report(report: Row) -> None:
     if rows:
         print(f"Strangers: {total['strangers']} pairs, {total['strangers_same_recipe']} of one recipe; "
               f"{total['false_accusations']} false accusations; {total['strangers_by_answer']}")  # fmt: skip
-        for name, found in report["uniformity"].items():
-            print(
-                f"  {name}: KS p {found['ks_pvalue']:.3f} (too small: {found['ks_pvalue_too_small']:.3f}), "
-                f"{_percent(found['share_below_0.05'])} below 0.05, smallest 10^{found['smallest_log10']:.1f}, "
-                f"{found['pairs']} pairs"
-            )
+        for recipe, probes in report["uniformity"].items():
+            for name, found in probes.items():
+                if recipe == "all" or found["ks_pvalue"] < 0.05:
+                    print(
+                        f"  {recipe:<8} {name:<17} KS p {found['ks_pvalue']:.3f} (too small: "
+                        f"{found['ks_pvalue_too_small']:.3f}), {_percent(found['share_below_0.05'])} below 0.05, "
+                        f"smallest 10^{found['smallest_log10']:.1f}, {found['pairs']} pairs"
+                    )
     if report["attacks"]:
         print("\nAttacks (right: of the directions claimed; -kind: not named, +kind: named though it is not there)")
         print_attacks(report["attacks"], adversaries=False)

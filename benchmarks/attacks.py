@@ -82,7 +82,7 @@ class Attack:
 
     `kinds` must all be named as changes ("a|b": one of them); `also` may be. `directed` is True where suspect and
     parent are child and parent, `traceable` where the files hold a trace of which is which. `trained` attacks need a
-    zoo model as parent.
+    zoo model as parent. `amount` is a kind of change, how much of it there is, and how far off a right answer may be.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Attack:
     trained: bool = False
     recipes: tuple[str, ...] = ()
     adversary: bool = False
+    amount: tuple[str, float, float] | None = None
 
     @property
     def alternatives(self) -> tuple[frozenset[str], ...]:
@@ -623,19 +624,31 @@ ATTACKS: tuple[Attack, ...] = (
     _attack("renamed", "A1", chain(by("rename_tensors")), SAME, "renamed"),
     _attack("resharded", "A1", chain(shards=3), SAME, "resharded"),
     _attack("noise 0.1 %", "A2", chain(by("add_noise", 0.001)), SAME, "noise", traceable=True),
-    _attack("noise 1 %", "A2", chain(by("add_noise", 0.01)), SAME, "noise", traceable=True),
-    _attack("noise 5 %", "A2", chain(by("add_noise", 0.05)), SAME, "noise", traceable=True),
-    _attack("noise 20 %", "A2", chain(by("add_noise", 0.2)), SAME, "noise", traceable=True),
-    _attack("noise 50 %", "A2", chain(by("add_noise", 0.5)), SAME, "noise", traceable=True),
+    _attack(
+        "noise 1 %", "A2", chain(by("add_noise", 0.01)), SAME, "noise", traceable=True, amount=("noise", 0.01, 0.001)
+    ),
+    _attack(
+        "noise 5 %", "A2", chain(by("add_noise", 0.05)), SAME, "noise", traceable=True, amount=("noise", 0.05, 0.005)
+    ),
+    _attack(
+        "noise 20 %", "A2", chain(by("add_noise", 0.2)), SAME, "noise", traceable=True, amount=("noise", 0.2, 0.02)
+    ),
+    _attack(
+        "noise 50 %", "A2", chain(by("add_noise", 0.5)), SAME, "noise", traceable=True, amount=("noise", 0.5, 0.05)
+    ),
     _attack("fine-tuned, 60 steps", "A3", child(partial(fine_tuned, steps=60)), TRAINED, "fine_tuned", trained=True),
     _attack("fine-tuned, 300 steps", "A3", child(fine_tuned), TRAINED, "fine_tuned", trained=True),
     _attack("continued pretraining", "A4", child(continued), TRAINED, "fine_tuned", trained=True),
-    _attack("adapter merged, rank 4", "A5", child(adapted), TRAINED, "low_rank", trained=True),
-    _attack("random change of rank 4", "A5", chain(by("low_rank", 4)), EDITED, "low_rank"),
-    _attack("random change of rank 16", "A5", chain(by("low_rank", 16)), EDITED, "low_rank"),
-    _attack("int8", "A6", chain(by("quantise", "int8")), SAME, "quantised", traceable=True),
-    _attack("int4", "A6", chain(by("quantise", "int4")), SAME, "quantised", traceable=True),
-    _attack("int3", "A6", chain(by("quantise", "int3")), SAME, "quantised", traceable=True),
+    _attack(
+        "adapter merged, rank 4", "A5", child(adapted), TRAINED, "low_rank", trained=True, amount=("low_rank", 4, 0)
+    ),
+    _attack("random change of rank 4", "A5", chain(by("low_rank", 4)), EDITED, "low_rank", amount=("low_rank", 4, 0)),
+    _attack(
+        "random change of rank 16", "A5", chain(by("low_rank", 16)), EDITED, "low_rank", amount=("low_rank", 16, 0)
+    ),
+    _attack("int8", "A6", chain(by("quantise", "int8")), SAME, "quantised", traceable=True, amount=("quantised", 8, 0)),
+    _attack("int4", "A6", chain(by("quantise", "int4")), SAME, "quantised", traceable=True, amount=("quantised", 4, 0)),
+    _attack("int3", "A6", chain(by("quantise", "int3")), SAME, "quantised", traceable=True, amount=("quantised", 3, 0)),
     _attack(
         "bfloat16",
         "A6",
@@ -654,9 +667,15 @@ ATTACKS: tuple[Attack, ...] = (
         also=frozenset({"quantised"}),
         traceable=True,
     ),
-    _attack("pruned 30 %", "A7", chain(by("prune", 0.3)), EDITED, "pruned", traceable=True),
-    _attack("pruned 50 %", "A7", chain(by("prune", 0.5)), EDITED, "pruned", traceable=True),
-    _attack("pruned 2:4", "A7", chain(by("prune", "2:4")), EDITED, "pruned", traceable=True),
+    _attack(
+        "pruned 30 %", "A7", chain(by("prune", 0.3)), EDITED, "pruned", traceable=True, amount=("pruned", 0.3, 0.02)
+    ),
+    _attack(
+        "pruned 50 %", "A7", chain(by("prune", 0.5)), EDITED, "pruned", traceable=True, amount=("pruned", 0.5, 0.02)
+    ),
+    _attack(
+        "pruned 2:4", "A7", chain(by("prune", "2:4")), EDITED, "pruned", traceable=True, amount=("pruned", 0.5, 0.02)
+    ),
     _attack("units re-ordered", "A8", chain(by("shuffle_units")), SAME, "units_permuted"),
     _attack("coordinates re-ordered", "A9", chain(by("permute_residual")), SAME, "residual_permuted"),
     _attack("rotated", "A10", chain(by("rotate_residual")), SAME, "rotated"),
@@ -671,10 +690,41 @@ ATTACKS: tuple[Attack, ...] = (
         "merged|fine_tuned",
         trained=True,
     ),
-    _attack("30 % into a stranger", "A13", averaged(parent_of, stranger, 0.3), TRAINED, "merged", trained=True),
-    _attack("half into a stranger", "A13", averaged(parent_of, stranger, 0.5), TRAINED, "merged", trained=True),
-    _attack("layers left out", "A14", chain(by("drop_layers", 0.25)), EDITED, "layers_removed", traceable=True),
-    _attack("layers repeated", "A14", chain(by("repeat_layers", 0.25)), EDITED, "layers_repeated", traceable=True),
+    _attack(
+        "30 % into a stranger",
+        "A13",
+        averaged(parent_of, stranger, 0.3),
+        TRAINED,
+        "merged",
+        trained=True,
+        amount=("merged", 0.3, 0.02),
+    ),
+    _attack(
+        "half into a stranger",
+        "A13",
+        averaged(parent_of, stranger, 0.5),
+        TRAINED,
+        "merged",
+        trained=True,
+        amount=("merged", 0.5, 0.02),
+    ),
+    _attack(
+        "layers left out",
+        "A14",
+        chain(by("drop_layers", 0.25)),
+        EDITED,
+        "layers_removed",
+        traceable=True,
+        amount=("layers_removed", 1, 0),
+    ),
+    _attack(
+        "layers repeated",
+        "A14",
+        chain(by("repeat_layers", 0.25)),
+        EDITED,
+        "layers_repeated",
+        traceable=True,
+    ),
     _attack(
         "width cut to 75 %",
         "A15",

@@ -265,7 +265,7 @@ def _reads_forward_only(model: Any, length: int, last_piece: int) -> bool:
         logits = model(input_ids=rows, use_cache=False).logits[:, :-1].float()
     spread = float(logits.std())
     changed = float((logits[0] - logits[1]).abs().max())
-    return last_piece < size and math.isfinite(spread) and changed <= 1e-3 * max(spread, 1e-6)
+    return last_piece < size and math.isfinite(spread) and changed <= 1e-5 * max(spread, 1e-6)
 
 
 def _listen(model: Any, stop: Stop) -> None:
