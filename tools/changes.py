@@ -13,6 +13,8 @@ from tools.verdict import HOLDS_ADDITIONS, Answer, linked_share, links
 
 # Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
 ALONG, NOT_ALONG = 8.0, 4.0
+# Noise this loud gives no direction: a model averaged with a stranger looks like the quieter parent of its own parent.
+LOUD_NOISE = 0.5
 # A kind of difference is reported when it covers this share of the compared numbers.
 WORTH_TELLING = 0.02
 
@@ -58,8 +60,8 @@ def direction(comparison: Comparison, findings: Mapping[str, Finding], answer: A
                        for side in ("a", "b")}  # fmt: skip
             if max(weights.values()) > 10 * min(weights.values()):
                 votes["a_from_b" if weights["a"] > weights["b"] else "b_from_a"].append(reason)
-        noisy = [r for r in shape.where["tensors"] if r["kind"] == "noise"]
-        if shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
+        noisy = [r for r in shape.where["tensors"] if r["kind"] == "noise" and r["amount"] < LOUD_NOISE]
+        if noisy and shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
             total = sum(r["n"] for r in noisy)
             along = {s: sum(r[f"along_{s}"] * r["n"] ** 0.5 for r in noisy) / total**0.5 for s in ("a", "b")}
             reason = "the difference is independent of the other's values and raises this one's variance"

@@ -14,6 +14,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "No test that may decide could run on these two files, so the tool cannot say.",
         "zh": "能够下结论的检测在这两个文件上都无法进行，因此本工具不能作答。",
     },
+    "suggestive": {
+        "en": "Something was seen that strangers rarely show, but too little to speak of a relation.",
+        "zh": "看到了一些无关模型之间很少出现的迹象，但还不足以说有关联。",
+    },
     "no_power": {
         "en": "A copy planted for practice was not found in models of these shapes, so silence means nothing here.",
         "zh": "在这种形状的模型里，连我们自己埋下的副本都没有找到，因此“没发现”在这里不说明任何问题。",

@@ -19,6 +19,8 @@ LINKED: frozenset[Answer] = frozenset({"identical", "disguised_copy", "derived",
 
 # One false accusation in a billion comparisons of strangers, for each probe that decides.
 LINK_LOG10_PVALUE = -9.0
+# Rarer than this, and yet no link: too odd to call it nothing. Seen among strangers: 10^-2.9 in 168 pairs.
+SUGGESTIVE_LOG10_PVALUE = -5.0
 # However rare, an agreement must also be large enough to mean something; features that all models learn are not.
 LEAST_EFFECT = {
     "same_values": 0.01,
@@ -40,8 +42,6 @@ SIBLINGS_ADDITIONS = 0.5
 # "Independent" needs a search that would have found a copy with this much noise.
 LEAST_POWER = 0.05
 
-PARTS_ASKED = (("unit_order", "unit_partners"), ("value_order",))
-
 STRENGTH_WORDS = (
     (-15.0, "extremely strong"),
     (-9.0, "very strong"),
@@ -62,7 +62,7 @@ class Verdict:
     reason: str | None = None
 
 
-def links(name: str, finding: Finding) -> bool:
+def links(name: str, finding: Finding | None) -> bool:
     """Whether this probe alone links the two models."""
     if name not in LEAST_EFFECT or not isinstance(finding, Evidence) or finding.log10_pvalue is None:
         return False
@@ -80,7 +80,8 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
 
     1. Without weights on both sides: undecided.
     2. All learned numbers equal: identical.
-    3. No deciding probe links them: independent, if a planted copy would have been found; else undecided.
+    3. No deciding probe links them: independent, if nothing odd was seen and a planted copy would have been found; else
+       undecided.
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it,
        undecided where it is between half and most.
     5. Linked in less than half of the numbers: shared_part.
@@ -99,6 +100,8 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
     if not linking:
         if not ran or all(not isinstance(findings.get(n), Evidence) for n in ("unit_order", "unit_partners")):
             return Verdict("undecided", (), rarest, None, "nothing_to_measure")
+        if rarest is not None and rarest <= SUGGESTIVE_LOG10_PVALUE:
+            return Verdict("undecided", (), rarest, None, "suggestive")
         caught = max(
             (power or {}).get(key) or 0.0 for key in ("largest_noise_caught", "largest_noise_caught_reordered")
         )
@@ -137,9 +140,12 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     the other side is believed to be unrelated; else it may only have been changed beyond recognition.
     """
     shares = [0.0]
-    groups = [[name for name in group if isinstance(findings.get(name), Evidence)] for group in PARTS_ASKED]
-    linked_groups = [any(links(name, findings[name]) for name in group) for group in groups]
-    partial = all(groups) and not all(linked_groups)
+    order, partners, values = (findings.get(name) for name in ("unit_order", "unit_partners", "value_order"))
+    units = links("unit_order", order) or (links("unit_partners", partners) and _in_own_coordinates(partners))
+    # In other coordinates the order of values says nothing, so a link by tokens alone is no sign of a part.
+    elsewhere = links("unit_partners", partners) and not units
+    asked = isinstance(values, Evidence) and (isinstance(order, Evidence) or isinstance(partners, Evidence))
+    partial = asked and not elsewhere and units != links("value_order", values)
     same = findings.get("same_values")
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
@@ -154,6 +160,10 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
         related = 1.0 - shape.where["shares"].get("unrelated", 0.0)
         shares.append(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
     return max(shares)
+
+
+def _in_own_coordinates(partners: Finding | None) -> bool:
+    return isinstance(partners, Evidence) and all(str(row.get("role", "own")).endswith("own") for row in partners.where)
 
 
 def strength_words(log10_pvalue: float | None) -> str | None:
