@@ -10,12 +10,10 @@ Blind to: units put into another order, a rotated residual stream, other widths.
 
 from __future__ import annotations
 
-from typing import Any
-
 from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import order_agreement
-from tools.significance import bonferroni, fisher, rank_agreement
+from tools.order import mean_by_units, order_by_layer
+from tools.significance import bonferroni, fisher
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"
 NULL = "strangers: the order of one model's hidden units is uniform among all orders, whatever the other model is"
@@ -27,25 +25,10 @@ REFERENCE = "Zhu, Ahmed, Kuditipudi, Liang: Independence Tests for Language Mode
 def measure(comparison: Comparison) -> Finding:
     if not comparison.unit_pairs:
         return Abstention("The models have no layers of hidden units of equal shape.")
-    where: list[dict[str, Any]] = []
-    for pair in comparison.unit_pairs:
-        partners = comparison.unit_partners(pair)
-        agreement = order_agreement(partners)
-        where.append(
-            {
-                "layer": pair.a.layer,
-                "role": pair.a.kind,
-                "a": pair.a.label,
-                "b": pair.b.label,
-                "statistic": agreement,
-                "log10_pvalue": rank_agreement(agreement, len(partners)),
-                "n": len(partners),
-            }
-        )
+    where = order_by_layer(comparison, comparison.unit_pairs)
     logs = [row["log10_pvalue"] for row in where]
     # An MLP's units are private to their layer, so orders of different layers are independent under the null (the group
     # of re-orderings is a product) and Fisher's rule is exact. Channels of convolutions pass through shortcuts.
     together = fisher(logs) if all(pair.a.kind == "mlp" for pair in comparison.unit_pairs) else bonferroni(logs)
-    units = sum(row["n"] for row in where)
-    mean = sum(row["statistic"] * row["n"] for row in where) / units
+    mean, units = mean_by_units(where)
     return Evidence(mean, together, units, where)

@@ -23,6 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from tools.comparison import SAME_PLACE_BONUS, Comparison, Side, chosen_units, fingerprint, member_likeness
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, centred_unit_rows
+from tools.order import mean_by_units
 from tools.roles import HiddenUnits
 from tools.significance import fisher, rank_agreement
 
@@ -75,8 +76,7 @@ def measure(comparison: Comparison) -> Finding:
                 "n": len(first),
             }
         )
-    units = sum(row["n"] for row in where)
-    mean = sum(row["statistic"] * row["n"] for row in where) / units
+    mean, units = mean_by_units(where)
     return Evidence(mean, fisher([row["log10_pvalue"] for row in where]), units, where)
 
 

@@ -9,12 +9,10 @@ Blind to: values put into another order or mixed within a head, a rotated residu
 
 from __future__ import annotations
 
-from typing import Any
-
 from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import order_agreement
-from tools.significance import fisher, rank_agreement
+from tools.order import mean_by_units, order_by_layer
+from tools.significance import fisher
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"
 NULL = "strangers: the order of the values within a head is uniform among all orders, whatever the other model is"
@@ -26,22 +24,7 @@ REFERENCE = "Zhu, Ahmed, Kuditipudi, Liang, ICML 2025, statistic phi_U, here on 
 def measure(comparison: Comparison) -> Finding:
     if not comparison.value_pairs:
         return Abstention("The models have no attention heads of equal size whose values could be told apart.")
-    where: list[dict[str, Any]] = []
-    for pair in comparison.value_pairs:
-        partners = comparison.unit_partners(pair)
-        agreement = order_agreement(partners)
-        where.append(
-            {
-                "layer": pair.a.layer,
-                "role": pair.a.kind,
-                "a": pair.a.label,
-                "b": pair.b.label,
-                "statistic": agreement,
-                "log10_pvalue": rank_agreement(agreement, len(partners)),
-                "n": len(partners),
-            }
-        )
-    rows = sum(row["n"] for row in where)
-    mean = sum(row["statistic"] * row["n"] for row in where) / rows
+    where = order_by_layer(comparison, comparison.value_pairs)
+    mean, rows = mean_by_units(where)
     # Each head has an order of its own, so the p-values are independent under the null and Fisher's rule is exact.
     return Evidence(mean, fisher([row["log10_pvalue"] for row in where]), rows, where)
