@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("y", nargs="?", metavar="Y")
     compare.add_argument("--base", metavar="Z", help="a model that both may come from")
     compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base; one JSON object a line")
+    compare.add_argument("--behave", action="store_true", help="also run both models and fill `behaviour`")
     compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
     describe = _command(commands, "describe", _describe, "say what a model's files hold")
     describe.add_argument("x", metavar="X")
@@ -60,15 +61,22 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from tools.audit import compare
-    from tools.report import markdown
+    from tools.audit import behave, compare
+    from tools.report import behaviour_table, markdown
 
     if options.pairs:
         return _compare_pairs(options)
     if not options.x or not options.y:
         raise UserError("two_models_needed")
     result = compare(options.x, options.y, options.base, seed=options.seed, full=options.full)
-    print(json.dumps(result, ensure_ascii=False) if options.json else markdown(result, options.lang))
+    if options.behave:
+        result["behaviour"] = behave(options.x, options.y, seed=options.seed)
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False))
+        return 0
+    print(markdown(result, options.lang))
+    if options.behave:
+        print(behaviour_table(result["behaviour"], options.lang))
     return 0
 
 

@@ -110,18 +110,19 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
         because = tuple(n for n in LEAST_EFFECT if isinstance(findings.get(n), Evidence))
         return Verdict("independent", because, rarest, "none")
 
-    def linked(answer: Answer, *more: str, reason: str | None = None) -> Verdict:
-        words = None if answer == "undecided" else strength_words(rarest)
-        return Verdict(answer, (*linking, *more), rarest, words, reason)
+    def linked(answer: Answer, *more: str) -> Verdict:
+        return Verdict(answer, (*linking, *more), rarest, strength_words(rarest))
 
     same = findings.get("same_values")
     if isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["repeated"]:
         return linked("disguised_copy" if same.where["rounded_to"] else "identical")
     additions = findings.get("shared_additions")
     if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
+        # What tells siblings from copies comes first, before what both share.
         if additions.statistic <= SIBLINGS_ADDITIONS:
-            return linked("common_origin", "shared_additions")
-        return linked("undecided", "shared_additions", reason="between_sibling_and_copy")
+            return Verdict("common_origin", ("shared_additions", *linking), rarest, strength_words(rarest))
+        because = ("shared_additions", *linking)
+        return Verdict("undecided", because, rarest, None, "between_sibling_and_copy")
     extra = ("shared_additions",) if isinstance(additions, Evidence) else ()
     if linked_share(findings) < WHOLE_MODEL:
         return linked("shared_part", *extra)
