@@ -155,8 +155,10 @@ def _compared(
     started = time.monotonic()
     _tell(on_finding, "open", "started", None, None)
     if has_weights:
-        for layout in (comparison.layout_a, comparison.layout_b, *([Layout(origin)] if origin is not None else [])):
-            _refuse_broken(layout)
+        for layout in (comparison.layout_a, comparison.layout_b, comparison.layout_base):
+            if layout is not None:
+                comparison.check()
+                _refuse_broken(layout)
         _refuse_different_kinds(comparison)
     _tell(on_finding, "open", "done", time.monotonic() - started, None)
     findings = _measure(comparison, on_finding)

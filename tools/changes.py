@@ -17,8 +17,6 @@ ALONG, NOT_ALONG = 8.0, 4.0
 LOUD_NOISE = 0.5
 # A kind of difference is reported when it covers this share of the compared numbers.
 WORTH_TELLING = 0.02
-
-
 NEED_TRAINING_OR_SIZE = frozenset(
     {"fine_tuned", "low_rank", "pruned", "layers_removed", "layers_repeated", "narrowed", "experts_from_dense"}
 )
@@ -28,14 +26,14 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
     """The contract's list of changes; empty where the models are not linked."""
     if answer in ("independent", "undecided"):
         return []
+    if answer == "identical":
+        return _names_and_files(comparison, findings)
     found = [
         *_names_and_files(comparison, findings),
         *_order(comparison, findings),
         *_values(findings),
         *_shapes(comparison, findings),
     ]
-    if answer == "identical":
-        found = _names_and_files(comparison, findings)
     if answer == "disguised_copy":
         # What little of this was seen lies within what the rule calls unclear.
         found = [entry for entry in found if entry["kind"] not in NEED_TRAINING_OR_SIZE]

@@ -112,6 +112,11 @@ class Comparison:
         """The layers of hidden units that are read: all of a small model, some at even places of a large one."""
         return self._some(self.layout(side).hidden_units)
 
+    @cached_property
+    def layout_base(self) -> Layout | None:
+        """Roles of the base's tensors; None where no base was named."""
+        return None if self.base is None else Layout(self.base)
+
     def _some(self, units: tuple[HiddenUnits, ...]) -> tuple[HiddenUnits, ...]:
         small = self.full or max(self.a.bytes_total, self.b.bytes_total) <= READ_ALL_BYTES
         most = self.most_layers or (len(units) if small else LAYERS_READ)
@@ -137,7 +142,7 @@ class Comparison:
                 continue
             prints_a = [self._fingerprints("a", u) for u in some_a]
             prints_b = [self._fingerprints("b", u) for u in some_b]
-            likeness = np.array([[_mean_likeness(x, y) for y in prints_b] for x in prints_a])
+            likeness = np.array([[mean_likeness(x, y) for y in prints_b] for x in prints_a])
             for i in range(min(likeness.shape)):
                 likeness[i, i] += SAME_PLACE_BONUS
             for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
@@ -320,7 +325,8 @@ class Comparison:
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
         """The same models with a turned into b's coordinates by the tokens both know, and the rotation; None without.
 
-        The rotation is fitted on the token tables alone and judged on all other tensors.
+        The rotation is fitted on the token tables and sharpened on the hidden units that they pair. It serves to
+        describe what lies between models that are linked; it links nothing.
         """
         tokens = self.shared_tokens
         width = self.layout_a.residual_width
@@ -345,7 +351,7 @@ class Comparison:
         return Comparison(turned, other, seed=self.seed, full=self.full, stop=self.stop)
 
     def _matched_units(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """All vectors of the chosen hidden units and of their partners, (vectors, width) each; empty without pairs."""
+        """The chosen hidden units' vectors and their partners', (vectors, width) each. Raises NoGauge without pairs."""
         sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for pair in self.unit_pairs:
             chosen, partners = chosen_units(pair.a.width), self.unit_partners(pair)
@@ -408,6 +414,7 @@ def member_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[tu
     return [(float(table[i, j]), int(i), int(j)) for i, j in zip(rows, columns, strict=True)]
 
 
-def _mean_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+def mean_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+    """How alike two layers' tensors are on average under their best pairing."""
     pairs = member_likeness(a, b)
     return sum(likeness for likeness, _, _ in pairs) / len(pairs)

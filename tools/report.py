@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.errors import printable
 from tools.limits import translated
-from tools.words import ABSTENTIONS, ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, percent
+from tools.words import ABSTENTIONS, ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, code, percent
 
 LANGUAGES = ("en", "zh")
 
@@ -100,7 +100,7 @@ def markdown(result: Result, language: str = "en") -> str:
     def text(key: str) -> str:
         return TEXT[key][language]
 
-    names = _names(result, code=True)
+    names = _names(result, as_code=True)
     lines = [f"# {text('title')}", "", f"**{short['icon']} {short['word']}**", ""]
     lines += [ANSWERS[result["answer"]]["headline"][language].format(**names), "", short["strength"], ""]
     if short["direction"]:
@@ -125,8 +125,8 @@ def markdown(result: Result, language: str = "en") -> str:
     for side in ("a", "b", "base"):
         model = result[side]
         if model is not None:
-            lines.append(f"- {_code(model['name'])}: {model['parameters'] or '?'} {text('parameters')}")
-            lines += [f"  - {_code(file)} sha256 {digest or '?'}" for file, digest in model["files"].items()]
+            lines.append(f"- {code(model['name'])}: {model['parameters'] or '?'} {text('parameters')}")
+            lines += [f"  - {code(file)} sha256 {digest or '?'}" for file, digest in model["files"].items()]
     cost = result["cost"]
     lines += ["", text("cost").format(
         read=cost["bytes_read_a"] + cost["bytes_read_b"], total=cost["bytes_total_a"] + cost["bytes_total_b"],
@@ -142,7 +142,7 @@ def abstained(reason: str, language: str = "en") -> str:
 
 def stress_table(result: Result, language: str = "en") -> str:
     """What `stress` found, one Markdown row a disguise."""
-    lines = [f"# {TEXT['stress_title'][language].format(name=_code(result['name']))}", ""]
+    lines = [f"# {TEXT['stress_title'][language].format(name=code(result['name']))}", ""]
     lines += ["| " + " | ".join(TEXT["stress_columns"][language].split("|")) + " |", "|---|---|---|---|"]
     for row in result["rows"]:
         seen = {None: "not_applicable", True: "recognised", False: "not_recognised"}[row["recognised"]]
@@ -156,7 +156,7 @@ def behaviour_table(result: Result, language: str = "en") -> str:
     """What `behave` measured, one Markdown row a noise level, the control beside the pair."""
     models = result["models"]
     title = TEXT["behaviour_title"][language].format(
-        a=_code(models["a"]["name"]), b=_code(models["b"]["name"]), items=len(result["items"])
+        a=code(models["a"]["name"]), b=code(models["b"]["name"]), items=len(result["items"])
     )
     columns = TEXT["behaviour_columns"][language].split("|")
     lines = [f"# {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
@@ -199,11 +199,6 @@ def _amount(entry: Mapping[str, Any]) -> str:
     return f"{amount:.0f}"
 
 
-def _names(result: Result, *, code: bool = False) -> dict[str, str]:
-    shown = _code if code else printable
+def _names(result: Result, *, as_code: bool = False) -> dict[str, str]:
+    shown = code if as_code else printable
     return {side: shown(result[side]["name"]) if result[side] else "" for side in ("a", "b", "base")}
-
-
-def _code(name: str) -> str:
-    """A foreign name as inline code that it cannot break out of."""
-    return "`" + printable(name).replace("`", "'").replace("|", "/") + "`"

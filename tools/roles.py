@@ -64,7 +64,7 @@ class Member:
     axis: int
     start: int
     stop: int
-    part: str  # "gate", "up", "in", "out", "conv"
+    part: str  # "gate", "up", "in", "out", "conv", "value"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class SeenTensor:
 class SeenCheckpoint(Checkpoint):
     """Another checkpoint with some tensors replaced, renamed or added. Bytes are counted by the one behind it."""
 
-    def __init__(self, behind: Checkpoint, tensors: Mapping[str, SeenTensor], *, keep_side_files: bool = True) -> None:
+    def __init__(self, behind: Checkpoint, tensors: Mapping[str, SeenTensor]) -> None:
         super().__init__(
             behind.ref,
             config=behind.config,
@@ -33,7 +33,7 @@ class SeenCheckpoint(Checkpoint):
             declared_names=tuple(tensors),
             declared_bytes=behind.declared_bytes,
             weight_files=behind.weight_files,
-            side_files=behind.side_files if keep_side_files else {},
+            side_files=behind.side_files,
         )
         self.format = behind.format
         self._tensors = dict(tensors)

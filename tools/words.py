@@ -468,7 +468,7 @@ def _same_configuration(finding: Finding, language: str, leaned_on: bool) -> str
     }[language].format(share=percent(finding["statistic"]), n=finding["n"])
 
 
-def _code(name: str) -> str:
+def code(name: str) -> str:
     """A foreign name as inline code that it cannot break out of."""
     return "`" + printable(name).replace("`", "'").replace("|", "/") + "`"
 
@@ -477,7 +477,7 @@ def _tensor_names(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
     if finding["statistic"] < 0.5:
         return ""
-    renames = ", ".join(f"{_code(pair['a'])} → {_code(pair['b'])}" for pair in where["renames"])
+    renames = ", ".join(f"{code(pair['a'])} → {code(pair['b'])}" for pair in where["renames"])
     after = ""
     if renames:
         after = {"en": f" after renaming {renames}", "zh": f"改名（{renames}）之后，"}[language]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from tools.comparison import Comparison
+from tools.comparison import SIDES, Comparison
 from tools.difference import LEAST_COSINE
 from tools.evidence import Abstention, Evidence, Finding
 from tools.significance import LN10
@@ -34,13 +34,13 @@ FEWEST_TENSORS = 3
 
 
 def measure(comparison: Comparison) -> Finding:
-    if comparison.base is None:
+    if comparison.base is None or comparison.layout_base is None:
         return Abstention("No common base was named.")
-    to_base = {
-        side: {pair.a: pair.b for pair in Comparison(checkpoint, comparison.base, stop=comparison.stop).tensor_pairs
-               if pair.partners is None}
-        for side, checkpoint in (("a", comparison.a), ("b", comparison.b))
-    }  # fmt: skip
+    to_base = {}
+    for side in SIDES:
+        layouts = comparison.layout(side), comparison.layout_base
+        beside = Comparison(comparison.checkpoint(side), comparison.base, layouts=layouts, stop=comparison.stop)
+        to_base[side] = {pair.a: pair.b for pair in beside.tensor_pairs if pair.partners is None}
     rows: list[dict[str, Any]] = []
     for pair in comparison.tensor_pairs:
         base_name = to_base["a"].get(pair.a)

@@ -20,7 +20,15 @@ import torch
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from tools.comparison import SAME_PLACE_BONUS, Comparison, Side, chosen_units, fingerprint, member_likeness
+from tools.comparison import (
+    SAME_PLACE_BONUS,
+    Comparison,
+    Side,
+    chosen_units,
+    fingerprint,
+    mean_likeness,
+    member_likeness,
+)
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, centred_unit_rows
 from tools.order import mean_by_units
@@ -52,7 +60,7 @@ def measure(comparison: Comparison) -> Finding:
     best: tuple[float, str, list[tuple[Description, Description]]] | None = None
     for basis in BASES:
         pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
-        likeness = sum(_likeness(one, other) for one, other in pairs) / max(len(pairs), 1)
+        likeness = sum(mean_likeness(one.prints, other.prints) for one, other in pairs) / max(len(pairs), 1)
         # The basis, like the pairing, is chosen by what no order of units changes, before any unit is matched.
         if pairs and (best is None or likeness > best[0]):
             best = likeness, basis, pairs
@@ -109,15 +117,11 @@ def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Des
     fits = np.array([[x.views[0].shape[1] == y.views[0].shape[1] for y in b] for x in a]).reshape(len(a), len(b))
     if not fits.any():
         return []
-    likeness = np.array([[_likeness(x, y) for y in b] for x in a])
+    likeness = np.array([[mean_likeness(x.prints, y.prints) for y in b] for x in a])
     for i in range(min(likeness.shape)):
         likeness[i, i] += SAME_PLACE_BONUS
     places = zip(*linear_sum_assignment(np.where(fits, likeness, -10.0), maximize=True), strict=True)
     return [(a[i], b[j]) for i, j in places if fits[i, j]]
-
-
-def _likeness(one: Description, other: Description) -> float:
-    return float(np.mean([likeness for likeness, _, _ in member_likeness(one.prints, other.prints)]))
 
 
 def _two_matchings(one: Description, other: Description) -> tuple[np.ndarray, np.ndarray]:
