@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
 from tools.behaviour import behave
 from tools.changes import changes, direction
-from tools.checkpoint import Checkpoint
+from tools.checkpoint import Checkpoint, Stop
 from tools.comparison import Comparison
 from tools.components import components
 from tools.errors import UserError, printable
@@ -32,7 +33,6 @@ from tools.verdict import LINKED, decide, links
 __all__ = ["behave", "compare", "describe", "stress"]
 
 Listener = Callable[[dict[str, Any]], None]
-Stop = Callable[[], bool]
 
 # Cheap questions first; what only words a link comes after what finds one.
 ORDER = (
@@ -55,25 +55,27 @@ def compare(
     *,
     seed: int = 0,
     full: bool = False,
+    token: str | None = None,
     on_finding: Listener | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Any]:
-    """Is one of two models a copy of the other? The result contract, schema 1.
+    """Is one of two models a copy of the other? The result contract, schema 1. `token`: see open_checkpoint.
 
     Raises UserError for what a user can mend, Cancelled once `stop` returns True.
     """
     begun = time.monotonic()
-    with _one_thread(), open_checkpoint(a) as one, open_checkpoint(b) as other:
+    open_one = partial(open_checkpoint, token=token, stop=stop)
+    with _one_thread(), open_one(a) as one, open_one(b) as other:
         if base is None:
             return _compared(Comparison(one, other, seed=seed, full=full, stop=stop), (a, b, None), begun, on_finding)
-        with open_checkpoint(base) as origin:
+        with open_one(base) as origin:
             comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=stop)
             return _compared(comparison, (a, b, base), begun, on_finding)
 
 
-def describe(name: str, *, stop: Stop | None = None) -> dict[str, Any]:
+def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -> dict[str, Any]:
     """What a checkpoint holds: sizes, number formats, layers and units. Raises UserError."""
-    with open_checkpoint(name) as checkpoint:
+    with open_checkpoint(name, token=token, stop=stop) as checkpoint:
         layout = Layout(checkpoint)
         _refuse_broken(layout)
         units = layout.hidden_units
@@ -98,11 +100,18 @@ def describe(name: str, *, stop: Stop | None = None) -> dict[str, Any]:
         }
 
 
-def stress(name: str, *, seed: int = 0, on_finding: Listener | None = None, stop: Stop | None = None) -> dict[str, Any]:
+def stress(
+    name: str,
+    *,
+    seed: int = 0,
+    token: str | None = None,
+    on_finding: Listener | None = None,
+    stop: Stop | None = None,
+) -> dict[str, Any]:
     """Disguise a model in every way we know and see whether it is recognised. Raises UserError, Cancelled."""
     begun = time.monotonic()
     rows: list[dict[str, Any]] = []
-    with _one_thread(), open_checkpoint(name) as checkpoint:
+    with _one_thread(), open_checkpoint(name, token=token, stop=stop) as checkpoint:
         layout = Layout(checkpoint)
         _refuse_broken(layout)
         if not checkpoint.has_weights:

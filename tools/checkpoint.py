@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,10 @@ MAX_TENSORS = 200_000
 MAX_NAME = 1_000
 
 Found = TypeVar("Found")
+# True once the user has pressed Stop; asked often, so it must be cheap.
+Stop = Callable[[], bool]
+# A tensor that will be read soon, and which of its rows: first and one past the last, or None for all of it.
+Wanted = tuple[str, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,24 @@ class StoredFile(Protocol):
         """The name inside the model, with forward slashes."""
 
     @property
-    def path(self) -> Path:
-        """Where it can be opened."""
+    def path(self) -> Path | None:
+        """Where it lies on this machine; None for a file elsewhere, which only `read` reaches."""
 
     @property
     def size(self) -> int:
         """Its size in bytes."""
 
     def read(self, start: int, stop: int) -> bytearray:
-        """Return the bytes from start up to stop. Raises UserError where the file has no such bytes."""
+        """Return the bytes from start up to stop, as a copy.
+
+        Raises UserError where the file has no such bytes, Cancelled within half a second of a stop.
+        """
+
+    def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """These bytes will be read soon, each (start, stop): a file elsewhere fetches them together, at once.
+
+        What was expected is not read twice from afar; it may be forgotten once it has been read. Raises as `read`.
+        """
 
     def sha256(self) -> str | None:
         """Return the digest in hexadecimal, or None for a file too large to hash."""
@@ -130,6 +143,9 @@ class Checkpoint(ABC):
         if not self.shapes[name]:
             raise ValueError("a tensor without axes has no rows")
         return self.read(name)[start:stop].clone()
+
+    def expect(self, wanted: Iterable[Wanted]) -> None:  # noqa: B027 - where reading is cheap there is nothing to do
+        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
 
     def side_file(self, name: str) -> bytes | None:
         """Return the file of this name beside the weights, or None. Raises UserError above 64 MB."""

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tools.checkpoint import Checkpoint
-from tools.errors import UserError
+from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "real"
@@ -290,7 +290,32 @@ class TestNames:
             same(open_checkpoint(name), TENSORS)
 
 
+class TestStop:
+    def test_a_stop_ends_a_read(self, tmp_path: Path) -> None:
+        save_file(TENSORS, tmp_path / "model.safetensors")
+        pressed = False
+        model = open_checkpoint(str(tmp_path), stop=lambda: pressed)
+        name = next(iter(TENSORS))
+        assert torch.equal(model.read(name), TENSORS[name])
+        pressed = True
+        with pytest.raises(Cancelled):
+            model.read(name)
+        with pytest.raises(Cancelled):
+            _ = model.files
+
+    def test_a_stop_while_opening(self, tmp_path: Path) -> None:
+        torch.save(TENSORS, tmp_path / "model.pth")
+        with pytest.raises(Cancelled):
+            open_checkpoint(str(tmp_path), stop=lambda: True)
+
+
 class TestReading:
+    def test_what_is_expected_reads_as_before(self, path: Path) -> None:
+        model = open_checkpoint(str(path))
+        model.expect([(name, None, None) for name in model.shapes])
+        model.expect([(name, 0, 1) for name, shape in model.shapes.items() if shape])
+        same(model, TENSORS)
+
     @pytest.fixture(params=["safetensors", "torch", "torch_legacy"])
     def path(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         if request.param == "safetensors":

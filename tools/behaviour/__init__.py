@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def behave(
     control: str | None = None,
     *,
     seed: int = 0,
+    token: str | None = None,
     on_finding: Callable[[dict[str, Any]], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
@@ -35,7 +37,8 @@ def behave(
 
     A checkpoint that only carries other names runs in the other's code. Without `control`, an exhibit is
     compared with its story's stranger, any other model with an untrained one. Lists run over `noise_levels`
-    (share of each tensor's standard deviation). Raises UserError("not_a_language_model") and Cancelled.
+    (share of each tensor's standard deviation). `token`: see open_checkpoint.
+    Raises UserError("not_a_language_model") and Cancelled.
     """
     from tools.behaviour import agreement
     from tools.behaviour.answering import NOISE_LEVELS, answer_all
@@ -51,8 +54,9 @@ def behave(
     with ExitStack() as files:
         with listener.step("open"):
             check(stop)
-            first, second = (files.enter_context(open_checkpoint(name)) for name in (a, b))
-            third = files.enter_context(open_checkpoint(stranger)) if stranger is not None else None
+            open_one = partial(open_checkpoint, token=token, stop=stop)
+            first, second = (files.enter_context(open_one(name)) for name in (a, b))
+            third = files.enter_context(open_one(stranger)) if stranger is not None else None
             opened = [one for one in (first, second, third) if one is not None]
             files.enter_context(fitting_threads(max(one.parameters or 0 for one in opened)))
 

@@ -7,11 +7,11 @@ the file before a byte of weights is read. Format: https://huggingface.co/docs/s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, Checkpoint, ModelRef, StoredFile, in_words, join_shards
+from tools.checkpoint import MAX_NAME, MAX_TENSORS, Checkpoint, ModelRef, StoredFile, Wanted, in_words, join_shards
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 
@@ -111,11 +111,22 @@ class SafetensorsCheckpoint(Checkpoint):
         entry = self._entries[name]
         if not entry.shape:
             raise ValueError("a tensor without axes has no rows")
-        first, last, _ = slice(start, stop).indices(entry.shape[0])
-        rows = max(0, last - first)
-        row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
-        begin = entry.start + first * row_bytes
-        return self._tensor(name, entry, begin, begin + rows * row_bytes, (rows, *entry.shape[1:]))
+        begin, end, rows = _rows(entry, start, stop)
+        return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
+
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
+        ranges: dict[str, list[tuple[int, int]]] = {}
+        files: dict[str, StoredFile] = {}
+        for name, first, last in wanted:
+            entry = self._entries[name]
+            whole = not entry.shape or (first is None and last is None)
+            start, stop = (entry.start, entry.stop) if whole else _rows(entry, first, last)[:2]
+            if entry.readable and start < stop:
+                files[entry.file.name] = entry.file
+                ranges.setdefault(entry.file.name, []).append((start, stop))
+        for name, some in ranges.items():
+            files[name].expect(some)
 
     def _tensor(self, name: str, entry: Entry, start: int, stop: int, shape: tuple[int, ...]) -> torch.Tensor:
         import torch
@@ -136,6 +147,15 @@ class SafetensorsCheckpoint(Checkpoint):
             # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
             return (torch.frombuffer(data, dtype=torch.uint8) != 0).reshape(shape)
         return torch.frombuffer(data, dtype=dtype).reshape(shape)
+
+
+def _rows(entry: Entry, first: int | None, last: int | None) -> tuple[int, int, int]:
+    """Where the rows from first up to last lie in the file, and how many they are."""
+    first, last, _ = slice(first, last).indices(entry.shape[0])
+    rows = max(0, last - first)
+    row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
+    begin = entry.start + first * row_bytes
+    return begin, begin + rows * row_bytes, rows
 
 
 def read_header(file: StoredFile) -> dict[str, Entry]:

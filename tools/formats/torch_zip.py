@@ -13,10 +13,11 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import MAX_NAME, MAX_TENSORS, Checkpoint, ModelRef, StoredFile, in_words, join_shards
-from tools.errors import UserError
+from tools.errors import Cancelled, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -148,6 +149,8 @@ def load_tensors(file: StoredFile) -> dict[str, torch.Tensor]:
 
     Raises UserError: unsafe_pickle, unreadable_archive, truncated, too_large_file, pointer_file.
     """
+    if file.path is None:
+        raise UserError("unknown_format", file=file.name)
     start = bytes(file.read(0, min(file.size, len(_GIT_LFS))))
     zipped = start.startswith(_ZIP_START)
     if not start:
@@ -159,8 +162,8 @@ def load_tensors(file: StoredFile) -> dict[str, torch.Tensor]:
             _scan(file, io.BytesIO(_pickle_of_archive(file)))
         else:
             _scan_legacy(file)
-        return _named_tensors(_load(file, mapped=zipped))
-    except UserError:
+        return _named_tensors(_load(file.path, mapped=zipped))
+    except (UserError, Cancelled):
         raise
     except EOFError:
         raise UserError("truncated", file=file.name) from None
@@ -169,12 +172,12 @@ def load_tensors(file: StoredFile) -> dict[str, torch.Tensor]:
         raise UserError("unreadable_archive", file=file.name, why="damaged") from None
 
 
-def _load(file: StoredFile, *, mapped: bool) -> Any:
+def _load(path: Path, *, mapped: bool) -> Any:
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(file.path, map_location="cpu", weights_only=True, mmap=mapped)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _pickle_of_archive(file: StoredFile) -> bytearray:
@@ -193,6 +196,7 @@ def _pickle_of_archive(file: StoredFile) -> bytearray:
         directory = max(directory % 0xFFFFFFFF, int.from_bytes(tail[wide + 40 : wide + 48], "little"))
     if directory > PICKLE_BYTES:
         raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
+    assert file.path is not None
     with zipfile.ZipFile(file.path) as archive:
         parts = archive.infolist()
     pickles = [part for part in parts if part.filename.rpartition("/")[2] == "data.pkl"]

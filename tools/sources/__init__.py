@@ -6,23 +6,28 @@ import os
 import re
 from pathlib import Path
 
-from tools.checkpoint import Checkpoint, MetadataCheckpoint
+from tools.checkpoint import Checkpoint, MetadataCheckpoint, Stop
 from tools.errors import UserError
 from tools.formats.safetensors import SafetensorsCheckpoint
 from tools.formats.torch_zip import TorchCheckpoint
-from tools.sources.folder import SAFETENSORS_SUFFIXES, TORCH_SUFFIXES, look_at
+from tools.sources.folder import look_at
+from tools.sources.model_files import ModelFiles, format_of
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,95})?")
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
-def open_checkpoint(name: str) -> Checkpoint:
+def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = None) -> Checkpoint:
     """Open the model in a local folder or weights file. Raises UserError for what the user can mend.
 
-    A folder without weights opens too, with what its configuration, index and tokenizer declare.
+    A folder without weights opens too, with what its configuration, index and tokenizer declare. `token` opens what
+    a hub shows only to some. Once `stop` returns True, any read raises Cancelled within half a second.
     """
     name = name.strip()
-    model = look_at(name, _located(name))
+    return _opened(look_at(name, _located(name), stop))
+
+
+def _opened(model: ModelFiles) -> Checkpoint:
     if model.format is None:
         return MetadataCheckpoint(
             model.ref,
@@ -56,7 +61,6 @@ def _located(name: str) -> Path:
     if _ADDRESS.match(name):
         raise UserError("hub_not_available", name=name)
     # "exhibits/mistyped" is a local path as soon as there is a folder "exhibits".
-    is_file_name = name.lower().endswith((*SAFETENSORS_SUFFIXES, *TORCH_SUFFIXES))
-    if _HUB_NAME.fullmatch(name) and not is_file_name and not path.parent.is_dir():
+    if _HUB_NAME.fullmatch(name) and format_of(name) is None and not path.parent.is_dir():
         raise UserError("hub_not_available", name=name)
     raise UserError("not_found", name=name)

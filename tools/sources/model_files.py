@@ -1,0 +1,222 @@
+"""Which files of a folder are the model's, wherever the folder lies: on a disk, in an archive, on a hub.
+
+Index files come from strangers: a path in one is judged before anyone asks whether it exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from tools.checkpoint import MAX_NAME, MAX_TENSORS, SIDE_FILE_BYTES, ModelRef, StoredFile, read_whole
+from tools.errors import UserError
+from tools.formats.json_text import NotAnObject, parse_object
+
+CONFIG_BYTES = 8_000_000
+# An index of 200,000 tensors has as many commas.
+MAX_COMMAS = 1_000_000
+
+SAFETENSORS_SUFFIXES = (".safetensors",)
+TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt")
+INDEXES = {"safetensors": "model.safetensors.index.json", "torch": "pytorch_model.bin.index.json"}
+SIDE_FILES = (
+    "config.json",
+    "model_config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "README.md",
+    *INDEXES.values(),
+)
+
+_MAIN_TORCH = ("pytorch_model.bin", *(f"model{suffix}" for suffix in (".pth", ".pt", ".th", ".bin", ".ckpt")))
+# What a trainer leaves beside the weights, in the same format.
+_TRAINER = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state\w*|random_states\w*)\.\w+")
+_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>\.\w+)")
+
+
+class Place(Protocol):
+    """A folder of files that belong together."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of what lies in the folder itself, sorted."""
+
+    def holds(self, name: str) -> bool:
+        """Whether there is something of this name, which may lead into folders inside."""
+
+    def file(self, name: str) -> StoredFile:
+        """Return a file by its name. Raises UserError where it is none, or is not to be opened."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model; nothing of the weights is read yet. `format` is None without weights."""
+
+    ref: ModelRef
+    format: str | None
+    config: Mapping[str, object] = field(default_factory=dict)
+    weight_files: Sequence[StoredFile] = ()
+    weight_map: Mapping[str, str] = field(default_factory=dict)
+    declared_bytes: int | None = None
+    side_files: Mapping[str, StoredFile] = field(default_factory=dict)
+
+
+def in_folder(ref: ModelRef, place: Place) -> ModelFiles:
+    """Return the files of the model in a folder. Raises UserError."""
+    names = list(place.names)
+    side_files = _side_files(place)
+    config = _config(side_files)
+    indexes = {form: _read_index(side_files[index]) for form, index in INDEXES.items() if index in side_files}
+    for form, choose in (("safetensors", _choose_safetensors), ("torch", _choose_torch)):
+        weight_map, declared_bytes = indexes.get(form, ({}, None))
+        shards = sorted(set(weight_map.values()))
+        for shard in shards:
+            _check_relative(shard)
+        there = [shard for shard in shards if place.holds(shard)]
+        chosen = choose(ref, names, shards, there)
+        if chosen:
+            indexed = chosen == shards
+            return ModelFiles(
+                ref,
+                form,
+                config,
+                [place.file(name) for name in chosen],
+                weight_map if indexed else {},
+                declared_bytes if indexed else None,
+                side_files,
+            )
+    if not any(name in side_files for name in SIDE_FILES if name != "README.md"):
+        raise UserError("no_model_here" if names else "empty_folder", name=ref.name)
+    weight_map, declared_bytes = next(iter(indexes.values()), ({}, None))
+    return ModelFiles(ref, None, config, (), weight_map, declared_bytes, side_files)
+
+
+def in_file(ref: ModelRef, place: Place, name: str) -> ModelFiles:
+    """Return one weights file of a folder as a model. Raises UserError."""
+    form = format_of(name)
+    if form is None:
+        # A device or a pipe is no format at all; say so first.
+        place.file(name)
+        raise UserError("unknown_format", file=name)
+    weights = place.file(name)
+    # Several models may share a folder: then nothing says whose configuration lies there.
+    alone = [each for each in place.names if _is_weights(each)] == [name]
+    side_files = _side_files(place) if alone else {}
+    return ModelFiles(ref, form, _config(side_files), [weights], side_files=side_files)
+
+
+def format_of(name: str) -> str | None:
+    """The format that the ending of a file's name stands for, or None."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in SAFETENSORS_SUFFIXES:
+        return "safetensors"
+    return "torch" if suffix in TORCH_SUFFIXES else None
+
+
+def _side_files(place: Place) -> dict[str, StoredFile]:
+    there = set(place.names)
+    return {name: place.file(name) for name in SIDE_FILES if name in there and place.holds(name)}
+
+
+def _choose_safetensors(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
+    if "model.safetensors" in names and "model.safetensors" not in shards:
+        return ["model.safetensors"]
+    if there:
+        return _complete(ref, shards, there)
+    found = [name for name in names if _is_weights(name) and format_of(name) == "safetensors"]
+    return _complete_numbers(ref, found)
+
+
+def _choose_torch(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
+    if "pytorch_model.bin" in names and "pytorch_model.bin" not in shards:
+        return ["pytorch_model.bin"]
+    if there:
+        return _complete(ref, shards, there)
+    main = [name for name in _MAIN_TORCH if name in names]
+    if main:
+        return main[:1]
+    found = [name for name in names if _is_weights(name) and format_of(name) == "torch"]
+    series = {_series(name) for name in found}
+    if len(found) > 1 and (len(series) > 1 or None in series):
+        raise UserError("several_models", name=ref.name, file=found[0])
+    return _complete_numbers(ref, found)
+
+
+def _complete(ref: ModelRef, shards: list[str], there: list[str]) -> list[str]:
+    """Return all shards. Raises UserError where some are missing."""
+    missing = sorted(set(shards) - set(there))
+    if missing:
+        counts = {"count": len(missing), "total": len(shards)}
+        raise UserError("missing_shard", name=ref.name, file=missing[0], **counts)
+    return shards
+
+
+def _complete_numbers(ref: ModelRef, found: list[str]) -> list[str]:
+    """Return the files, after a check that a numbered series (model-00001-of-00003) has no gap."""
+    series = {_series(name) for name in found}
+    parts = _NUMBERED.fullmatch(found[0]) if len(series) == 1 and found else None
+    if parts is None or int(parts["total"]) > MAX_TENSORS:
+        return found
+    width, total = len(parts["number"]), int(parts["total"])
+    expected = [
+        f"{parts['stem']}-{number:0{width}d}-of-{parts['total']}{parts['suffix']}" for number in range(1, total + 1)
+    ]
+    _complete(ref, expected, found)
+    return found
+
+
+def _series(name: str) -> tuple[str, str, str] | None:
+    parts = _NUMBERED.fullmatch(name)
+    return (parts["stem"], parts["total"], parts["suffix"]) if parts else None
+
+
+def _is_weights(name: str) -> bool:
+    # macOS puts a file "._NAME" beside each NAME on foreign disks.
+    return not name.startswith(".") and format_of(name) is not None and not _TRAINER.fullmatch(name)
+
+
+def _check_relative(shard: str) -> None:
+    """Refuse a path of an index that is absolute, climbs, or is no plain path on some system."""
+    parts = shard.split("/")
+    if not shard or len(shard) > MAX_NAME or "\\" in shard or ":" in shard or "\0" in shard:
+        raise UserError("unsafe_path", file=shard)
+    if any(part in ("", ".", "..") for part in parts):
+        raise UserError("unsafe_path", file=shard)
+
+
+def _config(side_files: Mapping[str, StoredFile]) -> dict[str, object]:
+    for name in ("config.json", "model_config.json"):
+        if name in side_files:
+            return _read_object(side_files[name], CONFIG_BYTES)
+    return {}
+
+
+def _read_index(file: StoredFile) -> tuple[dict[str, str], int | None]:
+    """Return which tensor lies in which file, and the declared sum of bytes."""
+    index = _read_object(file, SIDE_FILE_BYTES)
+    weight_map, metadata = index.get("weight_map"), index.get("metadata")
+    if not isinstance(weight_map, dict) or len(weight_map) > MAX_TENSORS:
+        raise UserError("bad_config", file=file.name, why="bad_weight_map")
+    if any(len(name) > MAX_NAME or not isinstance(shard, str) for name, shard in weight_map.items()):
+        raise UserError("bad_config", file=file.name, why="bad_weight_map")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return weight_map, total if type(total) is int and 0 <= total < 1 << 63 else None
+
+
+def _read_object(file: StoredFile, limit: int) -> dict[str, Any]:
+    """Return the JSON object in a file. Raises UserError for anything else."""
+    try:
+        return parse_object(read_whole(file, limit), max_commas=MAX_COMMAS)
+    except NotAnObject as error:
+        raise UserError("bad_config", file=file.name, why=error.why) from None
