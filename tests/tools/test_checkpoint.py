@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
+from tools.sources.model_files import MOST_CODE_FILES
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "real"
 needs_real_files = pytest.mark.skipif(
@@ -82,6 +83,19 @@ class TestLayouts:
             assert model.side_file("tokenizer.json") == b"{}"
             assert model.side_file("merges.txt") is None
             assert model.side_file("../config.json") is None
+
+    def test_code_beside_the_weights_is_listed_up_to_a_limit_and_never_run(self, tmp_path: Path) -> None:
+        save_file(TENSORS, tmp_path / "model.safetensors")
+        for number in range(MOST_CODE_FILES + 3):
+            (tmp_path / f"modeling_{number:02d}.py").write_text("raise SystemExit")
+        (tmp_path / ".hidden.py").write_text("")
+        (tmp_path / "a_folder.py").mkdir()
+        (tmp_path / "a_link.py").symlink_to("/")
+        with open_checkpoint(str(tmp_path)) as model:
+            assert [name for name in model.side_files if name.endswith(".py")] == [
+                f"modeling_{number:02d}.py" for number in range(MOST_CODE_FILES - 2)
+            ]
+            assert model.side_file("modeling_00.py") == b"raise SystemExit"
 
     @pytest.mark.parametrize("name", ["weights.safetensors", "ADAPTER.SafeTensors"])
     def test_a_folder_with_a_file_of_an_odd_name_and_no_config(self, tmp_path: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -38,6 +39,8 @@ SIDE_FILES = (
     "README.md",
     *INDEXES.values(),
 )
+# Modelling code beside the weights is only ever read as text; no repository in use holds more files of it.
+MOST_CODE_FILES = 32
 
 _MAIN_TORCH = ("pytorch_model.bin", *(f"model{suffix}" for suffix in (".pth", ".pt", ".th", ".bin", ".ckpt")))
 # What a trainer leaves beside the weights, in the same format.
@@ -126,7 +129,13 @@ def format_of(name: str) -> str | None:
 
 def _side_files(place: Place) -> dict[str, StoredFile]:
     there = set(place.names)
-    return {name: place.file(name) for name in SIDE_FILES if name in there and place.holds(name)}
+    found = {name: place.file(name) for name in SIDE_FILES if name in there and place.holds(name)}
+    code = [name for name in place.names if name.endswith(".py") and not name.startswith(".")]
+    for name in code[:MOST_CODE_FILES]:
+        # A link or folder that calls itself code is no reason to refuse the weights beside it.
+        with suppress(UserError):
+            found[name] = place.file(name)
+    return found
 
 
 def _choose_safetensors(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
