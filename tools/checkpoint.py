@@ -73,8 +73,9 @@ class Checkpoint(ABC):
     """The weights of one model and what lies beside them. Nothing in it is ever executed.
 
     `shapes` and `dtypes` are in file order and empty without weights. `declared_names` and `declared_bytes`
-    are what the model says of itself, even where its weights are absent. `bytes_read` counts the bytes of
-    tensors read so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
+    are what the model says of itself, even where its weights are absent. `undecoded` names the tensors whose
+    values cannot be decoded here, each with what it is stored as; no number format has that name. `bytes_read` counts
+    the bytes of tensors read so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
     """
 
     format: str | None = None
@@ -100,6 +101,7 @@ class Checkpoint(ABC):
         self.declared_bytes = declared_bytes
         self.weight_files = tuple(weight_files)
         self.side_files = dict(side_files)
+        self.undecoded: dict[str, str] = {}
         self._seen: dict[str, int] = {}
         self.bytes_total = sum(file.size for file in self.weight_files)
 
@@ -199,6 +201,18 @@ def join_shards(
     if not joined:
         raise UserError("no_tensors", file=last)
     return joined
+
+
+def expect_ranges(wanted: Iterable[tuple[StoredFile, int, int]]) -> None:
+    """Tell each file which of its bytes, (start, stop), will be read soon."""
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    files: dict[str, StoredFile] = {}
+    for file, start, stop in wanted:
+        if start < stop:
+            files[file.name] = file
+            ranges.setdefault(file.name, []).append((start, stop))
+    for name, some in ranges.items():
+        files[name].expect(some)
 
 
 def read_whole(file: StoredFile, limit: int) -> bytes:

@@ -26,6 +26,8 @@ FEWEST_PER_SCALE = 8
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
 BLOCK = 32
+# GGUF's six-bit type has one step for each sixteen values.
+SHORT_BLOCK = 16
 # Largest singular value of white noise over its edge s (sqrt m + sqrt n), and spread of its row energies over chance.
 NOISE_EDGE = 1.15
 NOISE_SPREAD = 1.6
@@ -179,22 +181,30 @@ def rounding_grid(values: torch.Tensor) -> Grid | None:
     rows = matrix[spread_indices(len(matrix), GRID_ROWS)]
     if rows.shape[1] < BLOCK:
         rows = rows.reshape(1, -1)
-    steps, levels, row_levels, even = [], [], [], []
+    for size in (BLOCK, SHORT_BLOCK):
+        grid = _stepped_grid(rows, size)
+        if grid is not None:
+            return grid
+    return _blurred_grid(rows)
+
+
+def _stepped_grid(rows: np.ndarray, size: int) -> Grid | None:
+    """The grid whose steps show in blocks of this many values; None where too few blocks show one."""
+    levels, row_levels, even = [], [], []
     for row in rows:
-        found = [_step(block) for block in row[: len(row) // BLOCK * BLOCK].reshape(-1, BLOCK)]
+        blocks = row[: len(row) // size * size].reshape(-1, size)
+        found = [_step(block) for block in blocks]
         known = [step for step in found if step is not None]
         if len(known) < 0.75 * len(found) or not known:
-            return _blurred_grid(rows)
-        blocks = row[: len(row) // BLOCK * BLOCK].reshape(-1, BLOCK)
+            return None
         levels += [np.ptp(block) / step + 1 for block, step in zip(blocks, found, strict=True) if step is not None]
         # A step is only known up to a whole factor, so the smallest of a row stands for a row-wide one.
         smallest = min(known)
         row_levels.append(np.ptp(row) / smallest + 1)
         even.append(all(abs(step / smallest - round(step / smallest)) < GRID_TOLERANCE for step in known))
-        steps += known
     by_row = all(even)
     most = np.median(row_levels) if by_row else np.quantile(levels, 0.9)
-    return Grid(max(1, math.ceil(math.log2(max(2.0, float(most) * 0.98)))), None if by_row else BLOCK)
+    return Grid(max(1, math.ceil(math.log2(max(2.0, float(most) * 0.98)))), None if by_row else size)
 
 
 def _blurred_grid(rows: np.ndarray) -> Grid | None:

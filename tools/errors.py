@@ -124,11 +124,11 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
     "unknown_format": {
         "en": (
             "“{file}” is not in a format that can be read here.",
-            "Give a .safetensors file, a PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
+            "Give a .safetensors, .gguf or PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
         ),
         "zh": (
             "“{file}”的格式无法在此读取。",
-            "请给出 .safetensors 文件、PyTorch 文件（.bin、.pt、.pth、.th、.ckpt）或模型所在的文件夹。",
+            "请给出 .safetensors、.gguf 或 PyTorch 文件（.bin、.pt、.pth、.th、.ckpt），或模型所在的文件夹。",
         ),
     },
     "pointer_file": {
@@ -171,12 +171,12 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "bad_header": {
         "en": (
-            "The file “{file}” does not keep to the safetensors format: {why}.",
-            "Download it again, or save the model anew with the safetensors library.",
+            "The file “{file}” does not keep to the format that its name stands for: {why}.",
+            "Download it again, or save the model anew as safetensors.",
         ),
         "zh": (
-            "文件“{file}”不符合 safetensors 格式：{why}。",
-            "请重新下载，或用 safetensors 库重新保存该模型。",
+            "文件“{file}”不符合其后缀所表示的格式：{why}。",
+            "请重新下载，或把该模型重新保存为 safetensors 格式。",
         ),
     },
     "too_many_tensors": {
@@ -199,11 +199,11 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
     "header_too_large": {
         "en": (
             "The header of “{file}” claims {size} bytes, more than the {limit} that the format allows.",
-            "Check that this is a safetensors file, and download it again.",
+            "Check that this is the weights file of a model, and download it again.",
         ),
         "zh": (
             "文件“{file}”的头部声称有 {size} 字节，超过了该格式允许的 {limit}。",
-            "请确认这是 safetensors 文件，并重新下载。",
+            "请确认这是模型的权重文件，并重新下载。",
         ),
     },
     "overlapping_tensors": {
@@ -314,6 +314,7 @@ REASONS: dict[str, dict[str, str]] = {
     "bytes_without_owner": {"en": "some bytes belong to no tensor", "zh": "有些字节不属于任何张量"},
     "bad_weight_map": {"en": "its weight_map is unusable", "zh": "其中的 weight_map 无法使用"},
     "not_pytorch": {"en": "it is not a PyTorch file", "zh": "它不是 PyTorch 文件"},
+    "not_gguf": {"en": "it is not a GGUF file of version 2 or 3", "zh": "它不是版本 2 或 3 的 GGUF 文件"},
     "damaged": {"en": "it is damaged", "zh": "文件已损坏"},
     "compressed": {"en": "its parts are compressed", "zh": "内部数据被压缩过"},
     "a_program": {"en": "it is a TorchScript program", "zh": "它是 TorchScript 程序"},

@@ -291,8 +291,8 @@ class TestNames:
         assert kind_of(tmp_path) == "no_model_here"
 
     def test_a_file_of_another_format(self, tmp_path: Path) -> None:
-        (tmp_path / "model.gguf").write_bytes(b"GGUF")
-        assert kind_of(tmp_path / "model.gguf") == "unknown_format"
+        (tmp_path / "model.h5").write_bytes(b"HDF")
+        assert kind_of(tmp_path / "model.h5") == "unknown_format"
         assert kind_of(tmp_path) == "no_model_here"
 
     def test_a_relative_path_and_a_home_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, Checkpoint, ModelRef, StoredFile, Wanted, in_words, join_shards
+from tools.checkpoint import (
+    MAX_NAME,
+    MAX_TENSORS,
+    Checkpoint,
+    ModelRef,
+    StoredFile,
+    Wanted,
+    expect_ranges,
+    in_words,
+    join_shards,
+)
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 
@@ -100,6 +110,7 @@ class SafetensorsCheckpoint(Checkpoint):
             side_files=side_files,
         )
         self._entries = entries
+        self.undecoded = {name: entry.dtype for name, entry in entries.items() if not entry.readable}
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
@@ -116,17 +127,13 @@ class SafetensorsCheckpoint(Checkpoint):
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
-        ranges: dict[str, list[tuple[int, int]]] = {}
-        files: dict[str, StoredFile] = {}
-        for name, first, last in wanted:
-            entry = self._entries[name]
-            whole = not entry.shape or (first is None and last is None)
-            start, stop = (entry.start, entry.stop) if whole else _rows(entry, first, last)[:2]
-            if entry.readable and start < stop:
-                files[entry.file.name] = entry.file
-                ranges.setdefault(entry.file.name, []).append((start, stop))
-        for name, some in ranges.items():
-            files[name].expect(some)
+        expect_ranges(self._range(*one) for one in wanted if self._entries[one[0]].readable)
+
+    def _range(self, name: str, first: int | None, last: int | None) -> tuple[StoredFile, int, int]:
+        entry = self._entries[name]
+        whole = not entry.shape or (first is None and last is None)
+        start, stop = (entry.start, entry.stop) if whole else _rows(entry, first, last)[:2]
+        return entry.file, start, stop
 
     def _tensor(self, name: str, entry: Entry, start: int, stop: int, shape: tuple[int, ...]) -> torch.Tensor:
         import torch

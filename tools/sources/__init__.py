@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tools.checkpoint import Checkpoint, MetadataCheckpoint, Stop
 from tools.errors import UserError
-from tools.formats.safetensors import SafetensorsCheckpoint
-from tools.formats.torch_zip import TorchCheckpoint
+from tools.formats import open_weights
 from tools.sources.folder import look_at
 from tools.sources.model_files import ModelFiles, format_of
 
@@ -39,8 +38,8 @@ def _opened(model: ModelFiles) -> Checkpoint:
             weight_files=(),
             side_files=model.side_files,
         )
-    kind = SafetensorsCheckpoint if model.format == "safetensors" else TorchCheckpoint
-    return kind(
+    return open_weights(
+        model.format,
         model.ref,
         config=model.config,
         weight_files=model.weight_files,

@@ -22,6 +22,7 @@ MAX_COMMAS = 1_000_000
 
 SAFETENSORS_SUFFIXES = (".safetensors",)
 TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt")
+GGUF_SUFFIXES = (".gguf",)
 INDEXES = {"safetensors": "model.safetensors.index.json", "torch": "pytorch_model.bin.index.json"}
 SIDE_FILES = (
     "config.json",
@@ -81,7 +82,7 @@ def in_folder(ref: ModelRef, place: Place) -> ModelFiles:
     side_files = _side_files(place)
     config = _config(side_files)
     indexes = {form: _read_index(side_files[index]) for form, index in INDEXES.items() if index in side_files}
-    for form, choose in (("safetensors", _choose_safetensors), ("torch", _choose_torch)):
+    for form, choose in _CHOICES:
         weight_map, declared_bytes = indexes.get(form, ({}, None))
         shards = sorted(set(weight_map.values()))
         for shard in shards:
@@ -112,11 +113,13 @@ def in_file(ref: ModelRef, place: Place, name: str) -> ModelFiles:
         # A device or a pipe is no format at all; say so first.
         place.file(name)
         raise UserError("unknown_format", file=name)
-    weights = place.file(name)
+    # One part of a split GGUF file is no model; a shard of safetensors is read alone by who names it.
+    parts = [each for each in place.names if form == "gguf" and _series(each) and _series(each) == _series(name)]
+    weights = [place.file(each) for each in (_complete_numbers(ref, parts) or [name])]
     # Several models may share a folder: then nothing says whose configuration lies there.
-    alone = [each for each in place.names if _is_weights(each)] == [name]
+    alone = [each for each in place.names if _is_weights(each)] in ([name], parts)
     side_files = _side_files(place) if alone else {}
-    return ModelFiles(ref, form, _config(side_files), [weights], side_files=side_files)
+    return ModelFiles(ref, form, _config(side_files), weights, side_files=side_files)
 
 
 def format_of(name: str) -> str | None:
@@ -124,6 +127,8 @@ def format_of(name: str) -> str | None:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in SAFETENSORS_SUFFIXES:
         return "safetensors"
+    if suffix in GGUF_SUFFIXES:
+        return "gguf"
     return "torch" if suffix in TORCH_SUFFIXES else None
 
 
@@ -155,7 +160,20 @@ def _choose_torch(ref: ModelRef, names: list[str], shards: list[str], there: lis
     main = [name for name in _MAIN_TORCH if name in names]
     if main:
         return main[:1]
-    found = [name for name in names if _is_weights(name) and format_of(name) == "torch"]
+    return _only_one(ref, [name for name in names if _is_weights(name) and format_of(name) == "torch"])
+
+
+def _choose_gguf(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
+    found = [name for name in names if _is_weights(name) and format_of(name) == "gguf"]
+    # What projects pictures into a language model lies in a file of its own.
+    return _only_one(ref, [name for name in found if "mmproj" not in name.lower()] or found)
+
+
+_CHOICES = (("safetensors", _choose_safetensors), ("torch", _choose_torch), ("gguf", _choose_gguf))
+
+
+def _only_one(ref: ModelRef, found: list[str]) -> list[str]:
+    """Return the files of one model. Raises UserError where they are of several, or some are missing."""
     series = {_series(name) for name in found}
     if len(found) > 1 and (len(series) > 1 or None in series):
         raise UserError("several_models", name=ref.name, file=found[0])
