@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
+from tools.sources.folder import LocalFile
 from tools.sources.model_files import MOST_CODE_FILES
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "real"
@@ -489,6 +490,24 @@ class TestPyTorchNesting:
         same(model, {name: tensor.detach() for name, tensor in saved.items()})
         assert model.read("turned").is_contiguous()
         assert not model.read("a").requires_grad
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_rows_cost_their_bytes_and_the_archive_is_never_read_whole(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+    ) -> None:
+        tensors = {name: torch.randn(4000, 256) for name in "abcd"}
+        torch.save(tensors, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+        reads: list[int] = []
+        read = LocalFile.read
+        monkeypatch.setattr(
+            LocalFile, "read", lambda self, start, stop: reads.append(stop - start) or read(self, start, stop)
+        )
+        model = open_checkpoint(str(tmp_path / "a.pt"))
+        assert sum(reads) < (200_000 if zipped else 2_000_000)
+        reads.clear()
+        assert torch.equal(model.read_rows("c", 1000, 1010), tensors["c"][1000:1010])
+        assert sum(reads) <= 10 * 256 * 4 + 30
+        assert model.bytes_read == 10 * 256 * 4
 
     def test_a_bare_tensor(self, tmp_path: Path) -> None:
         torch.save(torch.ones(2), tmp_path / "a.pt")

@@ -128,9 +128,7 @@ class GgufCheckpoint(Checkpoint):
             side_files=side_files,
         )
         self._stored = stored
-        self.undecoded = {
-            name: self.dtypes[name] for name, tensor in stored.items() if not _is_decodable(tensor.place)
-        }
+        self.undecoded = {name: self.dtypes[name] for name, tensor in stored.items() if not _is_decodable(tensor.place)}
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor, decoded, on the CPU, as a copy that may be written to."""

@@ -1,66 +1,37 @@
-"""PyTorch's own files: a zip archive of a pickle and raw storages, or the older bare pickle.
+"""PyTorch's own files: a zip archive of a pickle and raw storages, or the older pickles followed by storages.
 
-A pickle is a program. It is first scanned, which runs nothing, and refused if it names any function beyond
-those that rebuild tensors. Only then `torch.load(weights_only=True)` reads it, which has such a list of its
-own; what it returns is still treated as written by a stranger.
+A pickle is a program; it is never run. `tools.formats.pickled` follows it as data, and a file whose pickle names any
+function beyond those that rebuild tensors is refused. Of an archive only its directory, its pickle and the storages
+asked for are read. Formats: https://github.com/pytorch/pytorch torch/serialization.py and torch/_utils.py
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
 import re
-import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, Checkpoint, ModelRef, StoredFile, in_words, join_shards
+from tools.checkpoint import (
+    Checkpoint,
+    ModelRef,
+    StoredFile,
+    Wanted,
+    expect_ranges,
+    join_shards,
+)
 from tools.errors import Cancelled, UserError
+from tools.formats.pickled import Machine, Table, TooLong
+from tools.formats.torch_tensors import Storage, StoredTensor, after_local_header, named_tensors, stored_at
 
 if TYPE_CHECKING:
     import torch
 
-# The older format cannot be mapped: all of it goes through memory.
-LEGACY_BYTES = 2_000_000_000
-# For 200,000 tensors the pickle has about 60 MB and 7 million operations, the directory of the archive 20 MB.
+# For 200,000 tensors the pickle has about 60 MB, the directory of the archive 20 MB.
 PICKLE_BYTES = 100_000_000
-PICKLE_OPERATIONS = 10_000_000
-# A view may show one stored value many times; beyond this it is an attack on memory and no buffer.
-EXPANDED_BYTES = 256_000_000
-
-# Under these keys training scripts keep the weights, beside epoch, optimizer and the like.
-_WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "module",
-    "net",
-    "network",
-    "params",
-    "weights",
-)
-_NOT_WEIGHTS = frozenset(
-    {
-        "optimizer",
-        "optimizer_state_dict",
-        "optimizer_state",
-        "optimizer_states",
-        "optimizers",
-        "optim",
-        "optim_state_dict",
-        "lr_scheduler",
-        "lr_schedulers",
-        "scheduler",
-        "scheduler_state_dict",
-        "scaler",
-        "scaler_state_dict",
-        "rng_state",
-    }
-)
-_MAX_DEPTH = 8
+# The largest tensor of a published model is about 10 GB; a sparse file on disk may claim any size.
+READ_BYTES = 32_000_000_000
 
 # The functions and types a state dict needs. `bytearray` is left out: it takes any amount of memory.
 _HARMLESS = re.compile(
@@ -71,8 +42,6 @@ _HARMLESS = re.compile(
     r"|torch\.(cuda\.|sparse\.|cuda\.sparse\.|storage\.)?[A-Z]\w*(Storage|Tensor)"
     r"|torch\.(bool|half|float|double|(u?int|b?float|complex|q?u?int|bits)\d\w*|per_(tensor|channel)_\w+)"
 )
-# The operations of a pickle that name a function or type.
-_NAMING = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
 
 _GIT_LFS = b"version https://git-lfs"
 _ZIP_START = b"PK\x03\x04"
@@ -80,13 +49,16 @@ _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _ZIP_LOCAL_BYTES = 30
 _ZIP64_END = b"PK\x06\x06"
-# The first of the five pickles of the older format: https://github.com/pytorch/pytorch torch/serialization.py
+# The first of the five pickles of the older format.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PICKLES = 5
+_LEGACY_COUNT = 8
+# The older format does not say how long its pickles are: they are looked for in a piece, then in longer ones.
+_LEGACY_PIECE = 1 << 20
 
 
 class TorchCheckpoint(Checkpoint):
-    """A model in one or several PyTorch files; zip archives are mapped, not read."""
+    """A model in one or several PyTorch files; only the storages asked for are read."""
 
     format = "torch"
 
@@ -101,90 +73,169 @@ class TorchCheckpoint(Checkpoint):
         side_files: Mapping[str, StoredFile],
     ) -> None:
         """Find the tensors; `weight_map` decides where several files hold the same name. Raises UserError."""
-        tensors = join_shards(ref, ((file, load_tensors(file)) for file in weight_files), weight_map)
+        tensors = join_shards(ref, ((file, find_tensors(file)) for file in weight_files), weight_map)
         if declared_bytes is None:
-            declared_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+            declared_bytes = sum(tensor.size for tensor in tensors.values())
         super().__init__(
             ref,
             config=config,
-            shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
-            dtypes={name: _type_name(tensor) for name, tensor in tensors.items()},
+            shapes={name: tensor.shape for name, tensor in tensors.items()},
+            dtypes={name: tensor.odd or tensor.dtype for name, tensor in tensors.items()},
             declared_names=tuple(tensors),
             declared_bytes=declared_bytes,
             weight_files=weight_files,
             side_files=side_files,
         )
         self._tensors = tensors
+        self.undecoded = {name: tensor.odd for name, tensor in tensors.items() if tensor.odd}
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
-        return self._copy(name, self._tensors[name])
+        return self._values(name, self._tensors[name])
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Return the rows from start up to stop of the first axis; touches only their bytes."""
+        """Return the rows from start up to stop of the first axis; reads only what lies between them."""
         tensor = self._tensors[name]
-        if not tensor.ndim:
+        if not tensor.shape:
             raise ValueError("a tensor without axes has no rows")
-        return self._copy(name, tensor[start:stop] if _is_plain(tensor) else tensor)
+        return self._values(name, tensor.rows(start, stop))
 
-    def close(self) -> None:
-        """Let go of the mapped files; no tensor can be read afterwards."""
-        self._tensors = {}
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
+        parts = [self._tensors[name].rows(start, stop) for name, start, stop in wanted]
+        expect_ranges(place for part in parts if part.storage for place in part.storage.ranges(*part.span()))
 
-    def _copy(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    def _values(self, name: str, part: StoredTensor) -> torch.Tensor:
         import torch
 
-        if not _is_plain(tensor):
-            kind = f"{_type_name(tensor)}, {tensor.layout}, {tensor.device}"
-            raise UserError("unknown_tensor_type", tensor=name, dtype=kind)
-        whole = self._tensors[name]
-        self._count(name, tensor.numel() * tensor.element_size(), whole.numel() * whole.element_size())
-        copy = tensor.clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
-        # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
-        return copy.view(torch.uint8) != 0 if copy.dtype is torch.bool else copy
+        if part.odd or part.storage is None:
+            raise UserError("unknown_tensor_type", tensor=name, dtype=part.odd)
+        dtype: torch.dtype = getattr(torch, part.dtype)
+        first, last = part.span()
+        if first == last:
+            return torch.empty(part.shape, dtype=dtype)
+        if max(last - first, part.size) > READ_BYTES:
+            raise UserError("too_large_tensor", tensor=name)
+        try:
+            begin = part.storage.begin()
+            data = part.storage.file.read(begin + first, begin + last)
+            self._count(name, part.size, self._tensors[name].size)
+            # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
+            flat = torch.frombuffer(data, dtype=torch.uint8 if dtype is torch.bool else dtype)
+            shown = flat.as_strided(part.shape, part.stride).contiguous()
+        except MemoryError:
+            raise UserError("too_large_tensor", tensor=name) from None
+        # Values shown several times share their place until they are copied.
+        shown = shown.clone() if shown.untyped_storage().nbytes() < part.size else shown
+        return shown != 0 if dtype is torch.bool else shown
 
 
-def load_tensors(file: StoredFile) -> dict[str, torch.Tensor]:
+def find_tensors(file: StoredFile) -> dict[str, StoredTensor]:
     """Return the tensors of one PyTorch file by name, in file order; runs no code of the file.
 
-    Raises UserError: unsafe_pickle, unreadable_archive, truncated, too_large_file, pointer_file.
+    Raises UserError: unsafe_pickle, unreadable_archive, truncated, pointer_file.
     """
-    if file.path is None:
-        raise UserError("unknown_format", file=file.name)
     start = bytes(file.read(0, min(file.size, len(_GIT_LFS))))
-    zipped = start.startswith(_ZIP_START)
     if not start:
         raise UserError("truncated", file=file.name)
     if start == _GIT_LFS:
         raise UserError("pointer_file", file=file.name)
     try:
-        if zipped:
-            _scan(file, io.BytesIO(_pickle_of_archive(file)))
-        else:
-            _scan_legacy(file)
-        return _named_tensors(_load(file.path, mapped=zipped))
+        return _in_archive(file) if start.startswith(_ZIP_START) else _in_older_file(file)
     except (UserError, Cancelled):
         raise
     except EOFError:
         raise UserError("truncated", file=file.name) from None
+    except TooLong:
+        raise UserError("unreadable_archive", file=file.name, why="too_many_entries") from None
     except Exception:
-        # What a hostile pickle can make an unpickler raise has no bounds; no text of it reaches the user.
+        # What a hostile pickle or archive can lead to has no bounds; no text of it reaches the user.
         raise UserError("unreadable_archive", file=file.name, why="damaged") from None
 
 
-def _load(path: Path, *, mapped: bool) -> Any:
-    import torch
+def _machine(file: StoredFile) -> Machine:
+    def refuse(named: str) -> None:
+        if not _HARMLESS.fullmatch(named):
+            raise UserError("unsafe_pickle", file=file.name, what=named)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    return Machine(refuse)
 
 
-def _pickle_of_archive(file: StoredFile) -> bytearray:
-    """Return the pickle in a zip archive, after a check of what zip itself claims.
+class _Ranged(io.RawIOBase):
+    """A stored file as a stream, for the reader of archives; its end is at hand."""
 
-    Its directory must be complete and of sane size; nothing in it may be compressed or be a program.
-    """
+    def __init__(self, file: StoredFile, tail: bytes) -> None:
+        super().__init__()
+        self._file, self._tail, self._place = file, tail, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = offset + (0, self._place, self._file.size)[whence]
+        if place < 0:
+            raise ValueError("before the beginning")
+        self._place = place
+        return place
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._file.size if size < 0 else min(self._place + size, self._file.size)
+        if stop - self._place > PICKLE_BYTES:
+            raise ValueError("more than a directory has")
+        if stop <= self._place:
+            return b""
+        known = self._file.size - len(self._tail)
+        if self._place >= known:
+            data = self._tail[self._place - known : stop - known]
+        else:
+            data = bytes(self._file.read(self._place, stop))
+        self._place = stop
+        return data
+
+
+def _in_archive(file: StoredFile) -> dict[str, StoredTensor]:
+    """The tensors of a zip archive: its directory and its pickle are read, storages are not."""
+    parts = _directory(file)
+    named = {part.filename: part for part in parts}
+    pickles = [part for part in parts if part.filename.rpartition("/")[2] == "data.pkl"]
+    if any(part.filename.endswith("/constants.pkl") for part in parts):
+        raise UserError("unreadable_archive", file=file.name, why="a_program")
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise UserError("unreadable_archive", file=file.name, why="compressed")
+    if len(pickles) != 1:
+        raise UserError("unreadable_archive", file=file.name, why="not_pytorch")
+    if pickles[0].file_size > PICKLE_BYTES:
+        raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
+    if len(named) != len(parts) or any(part.header_offset < 0 for part in parts):
+        raise UserError("unreadable_archive", file=file.name, why="damaged")
+    if any(part.header_offset + _ZIP_LOCAL_BYTES + part.file_size > file.size for part in parts):
+        raise UserError("truncated", file=file.name)
+    folder = pickles[0].filename.removesuffix("data.pkl")
+    order = named.get(f"{folder}byteorder")
+    # Both lie at the beginning; their notes are hardly longer than this.
+    small = [part for part in (pickles[0], order) if part is not None]
+    file.expect([(p.header_offset, min(file.size, p.header_offset + p.file_size + 512)) for p in small])
+    if order is not None and _content(file, order, 16) != b"little":
+        raise UserError("unreadable_archive", file=file.name, why="damaged")
+    loaded = _machine(file).follow(io.BytesIO(_content(file, pickles[0], PICKLE_BYTES)))
+    storages: dict[str, Storage] = {}
+
+    def storage(key: str) -> Storage:
+        part = named[f"{folder}data/{key}"]
+        length = len(part.filename.encode())
+        return storages.setdefault(key, Storage(file, part.file_size, None, part.header_offset, length))
+
+    return named_tensors(loaded, storage)
+
+
+def _directory(file: StoredFile) -> list[zipfile.ZipInfo]:
+    """The parts that an archive lists, after a check of what it claims of its own directory."""
     tail = bytes(file.read(max(0, file.size - (1 << 16) - _ZIP_END_BYTES), file.size))
     end = tail.rfind(_ZIP_END)
     if end < 0 or len(tail) - end < _ZIP_END_BYTES:
@@ -196,139 +247,52 @@ def _pickle_of_archive(file: StoredFile) -> bytearray:
         directory = max(directory % 0xFFFFFFFF, int.from_bytes(tail[wide + 40 : wide + 48], "little"))
     if directory > PICKLE_BYTES:
         raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
-    assert file.path is not None
-    with zipfile.ZipFile(file.path) as archive:
-        parts = archive.infolist()
-    pickles = [part for part in parts if part.filename.rpartition("/")[2] == "data.pkl"]
-    if any(part.filename.endswith("/constants.pkl") for part in parts):
-        raise UserError("unreadable_archive", file=file.name, why="a_program")
-    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-        raise UserError("unreadable_archive", file=file.name, why="compressed")
-    if len(pickles) != 1:
-        raise UserError("unreadable_archive", file=file.name, why="not_pytorch")
-    if pickles[0].file_size > PICKLE_BYTES:
-        raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
-    if any(part.header_offset < 0 for part in parts):
-        raise UserError("unreadable_archive", file=file.name, why="damaged")
-    if any(part.header_offset + part.file_size > file.size for part in parts):
-        raise UserError("truncated", file=file.name)
+    with zipfile.ZipFile(_Ranged(file, tail)) as archive:
+        return archive.infolist()
+
+
+def _content(file: StoredFile, part: zipfile.ZipInfo, limit: int) -> bytes:
     # Not by archive.read, which insists on the check sums that PyTorch may leave out.
-    start = pickles[0].header_offset + _ZIP_LOCAL_BYTES
-    lengths = file.read(start - 4, start)
-    start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-    return file.read(start, start + pickles[0].file_size)
+    start = after_local_header(file, part.header_offset)
+    return bytes(file.read(start, start + min(part.file_size, limit)))
 
 
-def _scan_legacy(file: StoredFile) -> None:
-    """Scan the five pickles that the older format begins with. Raises UserError for any other file."""
-    stream = io.BytesIO(file.read(0, min(file.size, PICKLE_BYTES)))
-    try:
-        first = _scan(file, stream)
-    except (ValueError, EOFError):
-        raise UserError("unreadable_archive", file=file.name, why="not_pytorch") from None
-    if first != _LEGACY_MAGIC:
-        raise UserError("unreadable_archive", file=file.name, why="not_pytorch")
-    if file.size > LEGACY_BYTES:
-        raise UserError("too_large_file", file=file.name, limit=in_words(LEGACY_BYTES))
-    for _ in range(_LEGACY_PICKLES - 1):
-        if stream.tell() >= file.size:
-            raise UserError("truncated", file=file.name)
-        _scan(file, stream)
-
-
-def _scan(file: StoredFile, stream: io.BytesIO) -> object:
-    """Go through one pickle without running it, and return the last number in it, or None.
-
-    Raises UserError where it names a function that no weights need, ValueError where it is damaged.
-    """
-    number: object = None
-    texts: list[str] = []
-    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-        if count > PICKLE_OPERATIONS:
-            raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
-        if operation.name in _NAMING:
-            # STACK_GLOBAL takes two names from the stack, mostly the last texts; PyTorch never writes it.
-            from_stack = operation.name == "STACK_GLOBAL"
-            named = ".".join(texts) if from_stack else str(argument).replace(" ", ".", 1)
-            if not _HARMLESS.fullmatch(named):
-                raise UserError("unsafe_pickle", file=file.name, what=named)
-        elif isinstance(argument, int):
-            number = argument
-        elif isinstance(argument, str):
-            texts = [*texts[-1:], argument]
-    return number
-
-
-def _named_tensors(loaded: Any) -> dict[str, torch.Tensor]:
-    """Return the tensors of a loaded object by name: of the state dict if one is wrapped, else of all parts.
-
-    Names of nested parts are joined by dots. Raises ValueError for what no model has.
-    """
-    import torch
-
-    if isinstance(loaded, torch.Tensor):
-        loaded = {"tensor": loaded}
-    for _ in range(_MAX_DEPTH):
-        inner = _unwrapped(loaded)
-        if inner is None:
+def _in_older_file(file: StoredFile) -> dict[str, StoredTensor]:
+    """The tensors of the older format: five pickles, then each storage after its number of values."""
+    length = min(file.size, _LEGACY_PIECE)
+    while True:
+        stream, machine = io.BytesIO(file.read(0, length)), _machine(file)
+        try:
+            if machine.follow(stream) != _LEGACY_MAGIC:
+                raise UserError("unreadable_archive", file=file.name, why="not_pytorch")
+            found = [machine.follow(stream) for _ in range(_LEGACY_PICKLES - 1)]
             break
-        loaded = inner
-    named: dict[str, torch.Tensor] = {}
-    for name, tensor in _walk(loaded, "", 0, set()):
-        name.encode("utf-8")
-        if name in named or len(name) > MAX_NAME or len(named) >= MAX_TENSORS:
-            raise ValueError("names that no model has")
-        if _is_plain(tensor):
-            size, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
-            if size > max(stored, EXPANDED_BYTES):
-                raise ValueError("a view larger than what is stored")
-        named[name] = tensor
-    return named
+        except (ValueError, EOFError, IndexError, KeyError, TypeError):
+            if not _begins_like_older(stream.getvalue()):
+                raise UserError("unreadable_archive", file=file.name, why="not_pytorch") from None
+            if length == file.size:
+                raise UserError("truncated", file=file.name) from None
+            if length >= PICKLE_BYTES:
+                raise
+            length = min(file.size, PICKLE_BYTES, 8 * length)
+    _, system, loaded, keys = found
+    if not isinstance(keys, list) or (isinstance(system, Table) and system.items.get("little_endian") is False):
+        raise ValueError("not of this kind of machine")
+    sizes = {place.key: place for place in map(stored_at, machine.kept)}
+    storages: dict[str, Storage] = {}
+    end = stream.tell()
+    for key in keys:
+        start = end + _LEGACY_COUNT
+        end = start + sizes[key].count * sizes[key].item
+        storages[key] = Storage(file, end - start, start)
+    if end > file.size:
+        raise UserError("truncated", file=file.name)
+    file.expect([(one.begin() - _LEGACY_COUNT, one.begin()) for one in storages.values()])
+    for key, one in storages.items():
+        if int.from_bytes(file.read(one.begin() - _LEGACY_COUNT, one.begin()), "little") != sizes[key].count:
+            raise ValueError("another number of values than was said")
+    return named_tensors(loaded, storages.__getitem__)
 
 
-def _unwrapped(loaded: Any) -> Any:
-    """Return the weights inside what a training script saved, or None where they lie open."""
-    import torch
-
-    items = dict(_items(loaded))
-    # A matrix beside the wrapper is a weight, so the wrapper is a part of the model.
-    if any(isinstance(value, torch.Tensor) and value.ndim > 1 for value in items.values()):
-        return None
-    for key in _WRAPPERS:
-        if key in items and next(_walk(items[key], "", 0, set()), None) is not None:
-            return items[key]
-    return None
-
-
-def _walk(loaded: Any, prefix: str, depth: int, seen: set[int]) -> Iterator[tuple[str, torch.Tensor]]:
-    import torch
-
-    # A pickle can hold itself, and then has no end.
-    if depth > _MAX_DEPTH or id(loaded) in seen:
-        return
-    seen.add(id(loaded))
-    for key, value in _items(loaded):
-        if isinstance(value, torch.Tensor):
-            # Only detached it is free of attributes that a pickle may have put over its methods.
-            yield f"{prefix}{key}", torch.detach(value)
-        elif key not in _NOT_WEIGHTS:
-            yield from _walk(value, f"{prefix}{key}.", depth + 1, seen)
-
-
-def _items(loaded: Any) -> list[tuple[str, Any]]:
-    """Return the named values of a dict or list; by dict's own method, as an instance may hide it."""
-    if isinstance(loaded, dict):
-        return [(str(key), value) for key, value in dict.items(loaded) if isinstance(key, str | int)]
-    if isinstance(loaded, list | tuple):
-        return [(str(index), value) for index, value in enumerate(loaded)]
-    return []
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    import torch
-
-    return tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-
-
-def _type_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _begins_like_older(data: bytes) -> bool:
+    return _LEGACY_MAGIC.to_bytes(10, "little") in data[:32]
