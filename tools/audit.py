@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,31 +21,16 @@ from tools.checkpoint import Checkpoint, Stop
 from tools.comparison import Comparison
 from tools.components import components
 from tools.errors import UserError, printable
-from tools.evidence import Evidence, Finding, Probe, finding_record
+from tools.evidence import Evidence, finding_record
 from tools.limits import limits
+from tools.measuring import Listener, ask_all, measure, refuse_broken, tell
 from tools.perturbations import NotApplicable, all_perturbations
-from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.roles import Layout
 from tools.sources import open_checkpoint
-from tools.verdict import LINKED, decide, links
+from tools.verdict import LINKED, decide
 
 __all__ = ["behave", "compare", "describe", "stress"]
-
-Listener = Callable[[dict[str, Any]], None]
-
-# Cheap questions first; what only words a link comes after what finds one.
-ORDER = (
-    "same_values",
-    "tensor_names",
-    "same_configuration",
-    "same_tokenizer",
-    "unit_order",
-    "unit_partners",
-    "value_order",
-    "coordinate_order",
-)
-AFTER_A_LINK = ("difference_shape", "shared_additions")
 
 
 def compare(
@@ -77,7 +62,7 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
     """What a checkpoint holds: sizes, number formats, layers and units. Raises UserError."""
     with open_checkpoint(name, token=token, stop=stop) as checkpoint:
         layout = Layout(checkpoint)
-        _refuse_broken(layout)
+        refuse_broken(layout)
         units = layout.hidden_units
         architectures = checkpoint.config.get("architectures")
         declared = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -113,14 +98,14 @@ def stress(
     rows: list[dict[str, Any]] = []
     with _one_thread(), open_checkpoint(name, token=token, stop=stop) as checkpoint:
         layout = Layout(checkpoint)
-        _refuse_broken(layout)
+        refuse_broken(layout)
         if not checkpoint.has_weights:
             raise UserError("no_weights", name=name)
         for perturbation in all_perturbations():
             for amount in perturbation.amounts:
                 started = time.monotonic()
                 label = f"{perturbation.name} {amount}"
-                _tell(on_finding, label, "started", None, None)
+                tell(on_finding, label, "started", None, None)
                 row: dict[str, Any] = {
                     "perturbation": perturbation.name,
                     "about": perturbation.about,
@@ -134,7 +119,7 @@ def stress(
                     row |= {"recognised": None, "answer": None, "probes": {}, "not_applicable": str(reason)}
                 else:
                     comparison = Comparison(disguised, checkpoint, seed=seed, stop=stop)
-                    findings = _measure(comparison, None)
+                    findings = ask_all(comparison, None)
                     answer = decide(findings, None, True).answer
                     row |= {
                         "recognised": answer in LINKED,
@@ -146,7 +131,7 @@ def stress(
                         },
                     }
                 rows.append(row)
-                _tell(on_finding, label, "done", time.monotonic() - started, row)
+                tell(on_finding, label, "done", time.monotonic() - started, row)
     return {
         "name": name,
         "rows": rows,
@@ -161,35 +146,21 @@ def _compared(
 ) -> dict[str, Any]:
     one, other, origin = comparison.a, comparison.b, comparison.base
     has_weights = one.has_weights and other.has_weights
-    started = time.monotonic()
-    _tell(on_finding, "open", "started", None, None)
-    if has_weights:
-        for layout in (comparison.layout_a, comparison.layout_b, comparison.layout_base):
-            if layout is not None:
-                comparison.check()
-                _refuse_broken(layout)
-        _refuse_different_kinds(comparison)
-    _tell(on_finding, "open", "done", time.monotonic() - started, None)
-    findings = _measure(comparison, on_finding)
-    power = None
-    if has_weights and not any(links(name, finding) for name, finding in findings.items()):
-        started = time.monotonic()
-        _tell(on_finding, "power", "started", None, None)
-        power = measure_power(comparison, links)
-        _tell(on_finding, "power", "done", time.monotonic() - started, None)
-    verdict = decide(findings, power, has_weights)
+    measured = measure(comparison, on_finding)
+    findings, power = measured.findings, measured.power
+    verdict = decide(findings, power, has_weights, measured.everything)
     parts = [one, other] + ([origin] if origin is not None else [])
     return {
         "schema": 1,
         **{key: None if part is None else _identity(part, name or "")
            for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
-        "changes": changes(comparison, findings, verdict.answer),
-        "direction": direction(comparison, findings, verdict.answer),
+        "changes": changes(measured.models, findings, verdict.answer),
+        "direction": direction(measured.models, findings, verdict.answer),
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,
-        "components": components(comparison, findings, verdict.answer) if has_weights else [],
+        "components": components(measured.read, findings, verdict.answer) if has_weights else [],
         "findings": {name: finding_record(probe_named(name), finding) for name, finding in findings.items()},
         "behaviour": None,
         "attribution": _attribution(parts),
@@ -201,7 +172,13 @@ def _compared(
             "seconds": time.monotonic() - begun,
             "peak_rss_bytes": _peak_memory(),
         },
-        "limits": limits(verdict.answer, reason=verdict.reason, base=origin is not None, power=power),
+        "limits": limits(
+            verdict.answer,
+            reason=verdict.reason,
+            base=origin is not None,
+            power=power,
+            everything=measured.everything,
+        ),
         "reproduce": _reproduce(names, comparison),
     }  # fmt: skip
 
@@ -215,56 +192,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _measure(comparison: Comparison, on_finding: Listener | None) -> dict[str, Finding]:
-    findings: dict[str, Finding] = {}
-
-    def ask(name: str) -> None:
-        probe = probe_named(name)
-        comparison.check()
-        started = time.monotonic()
-        _tell(on_finding, name, "started", None, None)
-        findings[name] = probe.measure(comparison)
-        _tell(on_finding, name, "done", time.monotonic() - started, finding_record(probe, findings[name]))
-
-    for name in _in_order(all_probes(), ORDER):
-        ask(name)
-    if any(links(name, finding) for name, finding in findings.items()):
-        for name in AFTER_A_LINK:
-            if name != "shared_additions" or comparison.base is not None:
-                ask(name)
-    return findings
-
-
-def _in_order(probes: Iterable[Probe], order: tuple[str, ...]) -> list[str]:
-    names = [probe.name for probe in probes if probe.name not in AFTER_A_LINK]
-    return [name for name in order if name in names] + [name for name in names if name not in order]
-
-
-def _tell(
-    listener: Listener | None, step: str, status: str, seconds: float | None, finding: dict[str, Any] | None
-) -> None:
-    if listener is not None:
-        listener({"step": step, "status": status, "seconds": seconds, "finding": finding})
-
-
-def _refuse_broken(layout: Layout) -> None:
-    if layout.broken:
-        raise UserError("not_finite", tensor=layout.broken[0], name=layout.checkpoint.ref.name)
-
-
-def _refuse_different_kinds(comparison: Comparison) -> None:
-    """Two models of which no tensor can be held against one of the other answer no question at all."""
-    shapes = [
-        {side.shapes[name] for name in layout.candidates if len(side.shapes[name]) >= 2}
-        for side, layout in ((comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b))
-    ]
-    language = [
-        layout.embedding is not None and layout.hidden_units for layout in (comparison.layout_a, comparison.layout_b)
-    ]
-    if shapes[0].isdisjoint(shapes[1]) and not all(language):
-        raise UserError("different_kinds", a=comparison.a.ref.name, b=comparison.b.ref.name)
 
 
 def _identity(checkpoint: Checkpoint, name: str) -> dict[str, Any]:

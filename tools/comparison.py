@@ -25,7 +25,14 @@ from tools.vocabulary import Vocabulary, read_vocabulary
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
 
+# How units are described: by the models' own coordinates; by their responses to tokens of one text; by their responses
+# to rows of one number, if the files lie about the texts.
+Basis = Literal["own", "tokens", "rows"]
+BASES: tuple[Basis, ...] = ("own", "tokens", "rows")
+
 LAYERS_READ = 8
+# Fewer common tokens than this cannot tell a thousand units apart.
+FEWEST_TOKENS = 128
 # Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
 TOKENS_READ = 2048
 FINGERPRINT_WIDTH = 24
@@ -87,6 +94,11 @@ class Comparison:
         self.seed, self.full, self.stop = seed, full, stop
         self._partners: dict[UnitPair, np.ndarray] = {}
         self._vectors: dict[tuple[Side, Member], torch.Tensor] = {}
+        self._token_vectors: dict[tuple[Side, Basis], torch.Tensor] = {}
+
+    def beside(self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int) -> Comparison:
+        """Two other models compared in the same way, in at most so many layers."""
+        return Comparison(a, b, layouts=layouts, most_layers=most, seed=self.seed, stop=self.stop)
 
     def check(self) -> None:
         """Raises Cancelled once the user has pressed Stop; probes call it between tensors."""
@@ -107,6 +119,37 @@ class Comparison:
             # Values that are no numbers are refused before; here they must only do no harm.
             self._vectors[key] = torch.nan_to_num(unit_vectors(self.checkpoint(side), member), 0.0, 0.0, 0.0)
         return self._vectors[key]
+
+    def has_basis(self, basis: Basis) -> bool:
+        """Whether both models' units can be described so. Rows by number say something new where texts disagree."""
+        tokens = self.shared_rows if basis == "rows" else self.shared_tokens
+        if basis == "own" or tokens is None or len(tokens[0]) < FEWEST_TOKENS:
+            return basis == "own"
+        by_text = self.shared_tokens
+        if basis == "tokens" or by_text is None:
+            return basis == "tokens" or None not in self.vocabularies
+        return None not in self.vocabularies and not all(map(np.array_equal, tokens, by_text))
+
+    def fits_basis(self, side: Side, layer: HiddenUnits, basis: Basis) -> bool:
+        """Whether the layer's units read what the tokens' vectors hold."""
+        return basis == "own" or layer.features == self._anchors(side, basis).shape[1]
+
+    def described(self, side: Side, layer: HiddenUnits, member: Member, basis: Basis) -> torch.Tensor:
+        """The member's units by their own numbers, (units, features), or by responses to tokens, (units, tokens)."""
+        vectors = self.vectors(side, member)
+        return vectors if basis == "own" else self._responses(side, layer, member, vectors, basis)
+
+    def _responses(
+        self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor, basis: Basis
+    ) -> torch.Tensor:
+        # Only tensors that read are behind the norm; what "out" writes is not scaled by it.
+        gain = self.layout(side).gain_before(layer) if member.part != "out" else None
+        return (vectors if gain is None else vectors * gain) @ self._anchors(side, basis).T
+
+    def _anchors(self, side: Side, basis: Basis) -> torch.Tensor:
+        if (side, basis) not in self._token_vectors:
+            self._token_vectors[side, basis] = self.token_vectors(side, by_row=basis == "rows")
+        return self._token_vectors[side, basis]
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
         """The layers of hidden units that are read: all of a small model, some at even places of a large one."""

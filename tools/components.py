@@ -15,6 +15,7 @@ PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expe
 # The deciding probes that look at a part.
 ASKED_BY = {
     "mlp": ("unit_order", "unit_partners"),
+    "lone": ("unit_order", "unit_partners"),
     "conv": ("unit_order",),
     "expert": ("unit_order", "unit_partners"),
     "attention": ("value_order",),
@@ -29,6 +30,7 @@ NAMES = {
     "attention": "attention",
     "expert": "experts",
     "mlp": "feed-forward layers",
+    "lone": "feed-forward layers",
     "conv": "convolutions",
     "other": "other tensors",
 }
@@ -67,10 +69,7 @@ def _part(layout: Layout, name: str) -> str:
             return part
         if part != "embedding" and has_role(name, part):
             return part
-    for units in layout.hidden_units:
-        if any(member.name == name for member in units.members):
-            return units.kind
-    return "other"
+    return layout.kind_of_units(name) or "other"
 
 
 def _unlinked(part: str, answer: Answer, findings: Mapping[str, Finding]) -> Answer:

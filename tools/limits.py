@@ -26,6 +26,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "The models share the base and part of what was added to it, more than siblings usually do and less than a copy.",
         "zh": "两个模型共有同一个基座，也共有一部分后加的改动：比一般的同源模型多，又比副本少。",
     },
+    "sampled": {
+        "en": "Only a sample of these large models was read; a change in layers or rows outside it would not have been "
+        "seen. A full comparison reads everything.",
+        "zh": "这两个模型很大，只抽样读取了一部分；没有读到的层或行如果有改动，本次看不出来。完整比较会读取全部内容。",
+    },
     "intent": {
         "en": "This compares numbers. It says nothing of intent, permission, licences or who is right.",
         "zh": "这里比较的是数字，不涉及意图、授权、许可证，也不评判谁对谁错。",
@@ -90,12 +95,15 @@ def limits(
     base: bool = False,
     power: Mapping[str, Any] | None = None,
     has_weights: bool = True,
+    everything: bool = True,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
     if answer in ("stress", "describe"):
         keys = [answer] if has_weights else [answer, "no_weights"]
         return [TEXTS[key]["en"] for key in keys]
+    if not everything:
+        keys.append("sampled")
     if answer in ("disguised_copy", "derived", "shared_part"):
         keys += ["base_believed"] if base else ["siblings"]
         keys.append("same_start")

@@ -7,17 +7,19 @@ disguised in memory, and the same probes are asked whether they know it again (s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import Comparison
+from tools.comparison import SIDES, Comparison
 from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
 from tools.probes import unit_order, unit_partners
-from tools.roles import Layout
+from tools.roles import HiddenUnits, Layout
+from tools.sampling import Sample, SampledLayout
 from tools.view import SeenCheckpoint, changed, unchanged
 
 # Noise as a share of each tensor's standard deviation, largest first; a model with noise of its own size is ruined.
@@ -27,75 +29,78 @@ LAYERS_PLANTED = 4
 Links = Callable[[str, Finding], bool]
 
 
-def measure_power(comparison: Comparison, links: Links) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint and the roles of its tensors."""
+
+    checkpoint: Checkpoint
+    layout: Layout
+
+
+def measure_power(comparison: Comparison, links: Links, aligned: Comparison | None = None) -> dict[str, Any]:
     """The largest noise at which a planted copy is still recognised, in order and re-ordered; None where none is.
 
     `links(probe name, finding)` is the rule's own judgement, so that power is that of the rule and not of a statistic.
+    Units in another order are looked for where the models were aligned: in `aligned` where only parts were read.
     """
-    parent, planted = _planted(comparison)
-    layout = Layout(parent)
-    found: dict[str, Any] = {"largest_noise_caught": None, "largest_noise_caught_reordered": None}
-    found["narrowed"] = planted is not parent
-    if layout.hidden_units:
-        for key, probe, shuffled in (
-            ("largest_noise_caught", unit_order, False),
-            ("largest_noise_caught_reordered", unit_partners, True),
-        ):
-            name = probe.__name__.rpartition(".")[2]
-            for level in NOISE_LEVELS:
-                comparison.check()
-                copy = _disguised(planted, layout if planted is parent else None, level, comparison.seed, shuffled)
-                if copy is None:
-                    break
-                finding = probe.measure(_pair(copy, parent, layout, planted is parent, comparison))
-                if links(name, finding):
-                    found[key] = level
-                    break
-                if not isinstance(finding, Evidence):
-                    break
+    found: dict[str, Any] = {"largest_noise_caught": None, "largest_noise_caught_reordered": None, "narrowed": False}
+    for key, probe, shuffled, searched in (
+        ("largest_noise_caught", unit_order, False, comparison),
+        ("largest_noise_caught_reordered", unit_partners, True, aligned or comparison),
+    ):
+        model, planted = _planted(searched)
+        layout = model.layout
+        for side in (searched.a, searched.b):
+            if isinstance(side, Sample) and side is not model.checkpoint:
+                side.forget()
+        found["narrowed"] = found["narrowed"] or planted.checkpoint is not model.checkpoint
+        name = probe.__name__.rpartition(".")[2]
+        for level in NOISE_LEVELS if layout.hidden_units else ():
+            comparison.check()
+            copy = _disguised(planted, level, comparison.seed, shuffled)
+            if copy is None:
+                break
+            same = planted is model or isinstance(layout, SampledLayout)
+            layouts = (_borrowed(planted.layout, copy), layout) if same else None
+            finding = probe.measure(searched.beside(copy, model.checkpoint, layouts, LAYERS_PLANTED))
+            if links(name, finding):
+                found[key] = level
+                break
+            if not isinstance(finding, Evidence):
+                break
     found["unit"] = "noise as a share of each tensor's standard deviation"
     return found
 
 
-def _pair(
-    copy: Checkpoint, parent: Checkpoint, layout: Layout, same_shapes: bool, comparison: Comparison
-) -> Comparison:
-    # Noise and order change neither names nor shapes, so the roles need not be found again.
-    layouts = (_borrowed(layout, copy), layout) if same_shapes else None
-    return Comparison(
-        copy, parent, layouts=layouts, most_layers=LAYERS_PLANTED, seed=comparison.seed, stop=comparison.stop
-    )
-
-
 def _borrowed(layout: Layout, checkpoint: Checkpoint) -> Layout:
-    """The roles of one checkpoint for another of the same names and shapes."""
+    """The roles of one checkpoint for another of the same names and shapes: noise and order change neither."""
     borrowed = Layout(checkpoint)
     borrowed.__dict__.update(learned=layout.learned, hidden_units=layout.hidden_units, embedding=layout.embedding)
     return borrowed
 
 
-def _disguised(
-    checkpoint: Checkpoint, layout: Layout | None, level: float, seed: int, shuffled: bool
-) -> Checkpoint | None:
+def _disguised(planted: Model, level: float, seed: int, shuffled: bool) -> Checkpoint | None:
+    checkpoint, layout = planted.checkpoint, planted.layout
     try:
-        copy = shuffle_units.apply(checkpoint, "all", seed) if shuffled else checkpoint
+        copy = shuffle_units.shuffled(checkpoint, layout.hidden_units, seed) if shuffled else checkpoint
     except NotApplicable:
         return None
     tensors = unchanged(copy)
-    for name in (layout or Layout(checkpoint)).learned:
+    for name in layout.learned:
         if len(checkpoint.shapes[name]) >= 2:
             tensors[name] = changed(tensors[name], partial(add_noise.noisy, share=level, seed=seed, name=name))
     return SeenCheckpoint(copy, tensors)
 
 
-def _planted(comparison: Comparison) -> tuple[Checkpoint, Checkpoint]:
+def _planted(comparison: Comparison) -> tuple[Model, Model]:
     """The model to copy, and the copy's model: itself, or itself narrowed to the other's widths where those differ."""
-    if comparison.unit_pairs:
-        return comparison.b, comparison.b
-    sides = [(comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b)]
-    sizes = [_widths(layout) for _, layout in sides]
+    sides = [Model(comparison.a, comparison.layout_a), Model(comparison.b, comparison.layout_b)]
+    shapes = [{(u.width, u.features, len(u.members)) for u in comparison.layers(side)} for side in SIDES]
+    if not shapes[0].isdisjoint(shapes[1]):
+        return sides[1], sides[1]
+    sizes = [_widths(side.layout) for side in sides]
     if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
-        return comparison.b, comparison.b
+        return sides[1], sides[1]
     big = 0 if sizes[0] >= sizes[1] else 1
     wide, narrow = sizes[big], sizes[1 - big]
     assert wide is not None and narrow is not None
@@ -104,14 +109,26 @@ def _planted(comparison: Comparison) -> tuple[Checkpoint, Checkpoint]:
         for size, smaller in zip(wide, narrow, strict=True)
         if smaller < size
     }
-    parent = sides[big][0]
-    return parent, _narrowed(parent, kept)
+    parent = sides[big]
+    planted = _narrowed(parent.checkpoint, kept)
+    if not isinstance(parent.layout, SampledLayout):
+        return parent, Model(planted, Layout(planted))
+    # The shapes of a part of a model do not tell roles; those of the whole are narrowed like the tensors.
+    layout = _borrowed(parent.layout, planted)
+    layout.__dict__["hidden_units"] = tuple(_narrowed_units(units, kept) for units in parent.layout.hidden_units)
+    return parent, Model(planted, layout)
 
 
 def _widths(layout: Layout) -> tuple[int, int] | None:
     """Residual width and hidden units of a layer."""
     units = layout.hidden_units
     return (units[0].features, units[0].width) if units and units[0].kind == "mlp" else None
+
+
+def _narrowed_units(units: HiddenUnits, kept: dict[int, torch.Tensor]) -> HiddenUnits:
+    width, features = (len(kept[size]) if size in kept else size for size in (units.width, units.features))
+    members = tuple(replace(member, stop=member.start + width) for member in units.members)
+    return replace(units, width=width, features=features, members=members)
 
 
 def _narrowed(checkpoint: Checkpoint, kept: dict[int, torch.Tensor]) -> Checkpoint:

@@ -64,7 +64,7 @@ class Member:
     axis: int
     start: int
     stop: int
-    part: str  # "gate", "up", "in", "out", "conv", "value"
+    part: str  # "gate", "up", "in", "out", "conv", "value"; "lone" where nothing tells its layer
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class HiddenUnits:
     @property
     def kind(self) -> str:
         part = self.members[0].part
-        return part if part in ("conv", "value") else "mlp"
+        return part if part in ("conv", "value", "lone") else "mlp"
 
 
 def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
@@ -176,6 +176,10 @@ class Layout:
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
         """Every layer of hidden units that could be told apart, in file order."""
         return self._named_mlps() or self._shaped_mlps() or self._convolutions()
+
+    def kind_of_units(self, name: str) -> str | None:
+        """What kind of hidden units the tensor holds; None where it holds none."""
+        return next((u.kind for u in self.hidden_units if any(m.name == name for m in u.members)), None)
 
     @cached_property
     def value_units(self) -> tuple[HiddenUnits, ...]:

@@ -75,11 +75,13 @@ def links(name: str, finding: Finding | None) -> bool:
     return finding.log10_pvalue <= LINK_LOG10_PVALUE and effect >= LEAST_EFFECT[name]
 
 
-def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has_weights: bool) -> Verdict:
-    """The answer to "is one a copy of the other?".
+def decide(
+    findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has_weights: bool, everything: bool = True
+) -> Verdict:
+    """The answer to "is one a copy of the other?". `everything` says whether all weights were read.
 
     1. Without weights on both sides: undecided.
-    2. All learned numbers equal: identical.
+    2. All learned numbers equal: identical; disguised_copy if they were rounded, or only a sample of them was read.
     3. No deciding probe links them: independent, if nothing odd was seen and a planted copy would have been found; else
        undecided.
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it,
@@ -115,7 +117,7 @@ def decide(findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has
 
     same = findings.get("same_values")
     if isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["repeated"]:
-        return linked("disguised_copy" if same.where["rounded_to"] else "identical")
+        return linked("disguised_copy" if same.where["rounded_to"] or not everything else "identical")
     additions = findings.get("shared_additions")
     if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
         # What tells siblings from copies comes first, before what both share.

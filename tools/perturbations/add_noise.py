@@ -29,4 +29,5 @@ def noisy(values: torch.Tensor, share: float, seed: int, name: str) -> torch.Ten
     """The values plus noise of `share` times their standard deviation; a single value stays as it is."""
     if values.numel() < 2:
         return values
-    return values + share * values.std() * torch.randn(values.shape, generator=generator(seed, name))
+    # In place: a large tensor is not held more often than needed.
+    return torch.randn(values.shape, generator=generator(seed, name)).mul_(share * values.std()).add_(values)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from tools.checkpoint import Checkpoint
 from tools.perturbations import Amount, NotApplicable, generator
 from tools.roles import HiddenUnits, Layout, block_of, has_role
-from tools.view import SeenCheckpoint, SeenTensor, changed, unchanged
+from tools.view import SeenCheckpoint, SeenTensor, unchanged
 
 KEEPS_FUNCTION = True
 DISGUISE = "units_permuted"
 UNIT = None
 AMOUNTS: tuple[Amount, ...] = ("all",)
 
+SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
-    layers = [units for units in Layout(checkpoint).hidden_units if units.kind == "mlp"]
+    return shuffled(checkpoint, Layout(checkpoint).hidden_units, seed)
+
+
+def shuffled(checkpoint: Checkpoint, hidden_units: Sequence[HiddenUnits], seed: int) -> Checkpoint:
+    """The checkpoint with the units of these layers in another order. Raises NotApplicable."""
+    layers = [units for units in hidden_units if units.kind == "mlp"]
     if not layers:
         raise NotApplicable("the model has no MLP layers that could be told apart")
     tensors = unchanged(checkpoint)
@@ -30,12 +39,15 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
 
 
 def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -> SeenTensor:
-    def change(values: torch.Tensor) -> torch.Tensor:
-        moved = values.transpose(0, axis).clone()
-        moved[start : start + len(order)] = moved[start : start + len(order)][order]
-        return moved.transpose(0, axis)
+    def read() -> torch.Tensor:
+        values = tensor.read()
+        # As whole numbers of their size, since some small formats cannot be indexed; no bit of a value changes.
+        moved = values.view(SAME_SIZE[values.itemsize]).transpose(0, axis)
+        places = torch.arange(len(moved))
+        places[start : start + len(order)] = places[start : start + len(order)][order]
+        return moved[places].transpose(0, axis).contiguous().view(values.dtype)
 
-    return changed(tensor, change)
+    return SeenTensor(tensor.shape, tensor.dtype, read)
 
 
 def _biases(checkpoint: Checkpoint, units: HiddenUnits) -> list[str]:

@@ -80,7 +80,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "along_b": difference.along_b,
                 "coarser": difference.coarser,
                 "reordered": pair.partners is not None,
-                "n": a.numel(),
+                "n": comparison.layout_a.size(pair.a),
             }
         )
     return rows

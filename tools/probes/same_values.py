@@ -74,7 +74,7 @@ def measure(comparison: Comparison) -> Finding:
         "rounded_to": sorted(rounded),
         "repeated": _repeated(keys, {_table_shape(comparison, side) for side in SIDES}),
     }
-    count = sum(comparison.layout_a.size(name) for name in matched["a"])
+    count = sum(_values(comparison, "a", name).numel() for name in matched["a"])
     return Evidence(min(share.values()), min(0.0, log10_pvalue), count, where)
 
 
@@ -178,8 +178,8 @@ def _coincidence(comparison: Comparison, name: str, partner: str) -> float:
     """log10 chance that a stranger's tensor has these values; vectors carry none, since gains often stay at one."""
     if len(comparison.a.shapes[name]) < 2:
         return 0.0
-    entropies = []
-    for values in (_values(comparison, "a", name), _values(comparison, "b", partner)):
+    entropies, both = [], (_values(comparison, "a", name), _values(comparison, "b", partner))
+    for values in both:
         counts = torch.unique(values.flatten()[:65_536].float(), return_counts=True)[1].double()
         entropies.append(-float(torch.log2((counts / counts.sum()).square().sum())))
-    return coincidence(comparison.layout_a.size(name), min(entropies))
+    return coincidence(both[0].numel(), min(entropies))

@@ -21,7 +21,9 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import (
+    BASES,
     SAME_PLACE_BONUS,
+    Basis,
     Comparison,
     Side,
     chosen_units,
@@ -41,11 +43,6 @@ ROLE = "decides"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double matching (method K4)"
 
-# Fewer common tokens than this cannot tell a thousand units apart.
-FEWEST_TOKENS = 128
-# The models' own coordinates; responses to tokens of one text; responses to rows of one number, if the files lie.
-BASES = ("own", "tokens", "rows")
-
 
 @dataclass(frozen=True)
 class Description:
@@ -57,7 +54,7 @@ class Description:
 
 
 def measure(comparison: Comparison) -> Finding:
-    best: tuple[float, str, list[tuple[Description, Description]]] | None = None
+    best: tuple[float, Basis, list[tuple[Description, Description]]] | None = None
     for basis in BASES:
         pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
         likeness = sum(mean_likeness(one.prints, other.prints) for one, other in pairs) / max(len(pairs), 1)
@@ -88,27 +85,13 @@ def measure(comparison: Comparison) -> Finding:
     return Evidence(mean, fisher([row["log10_pvalue"] for row in where]), units, where)
 
 
-def _described(comparison: Comparison, side: Side, basis: str) -> Iterator[Description]:
-    tokens = None
-    if basis != "own":
-        by_row = basis == "rows"
-        shared = comparison.shared_rows if by_row else comparison.shared_tokens
-        if shared is None or len(shared[0]) < FEWEST_TOKENS or (by_row and None in comparison.vocabularies):
-            return
-        tokens = comparison.token_vectors(side, by_row=by_row)
+def _described(comparison: Comparison, side: Side, basis: Basis) -> Iterator[Description]:
+    if not comparison.has_basis(basis):
+        return
     for layer in comparison.layers(side):
-        if len(layer.members) < 2:
+        if len(layer.members) < 2 or not comparison.fits_basis(side, layer, basis):
             continue
-        views = [comparison.vectors(side, member) for member in layer.members]
-        if tokens is not None:
-            if tokens.shape[1] != layer.features:
-                continue
-            gain = comparison.layout(side).gain_before(layer)
-            # Only tensors that read are behind the norm; what "out" writes is not scaled by it.
-            views = [
-                (view * gain if gain is not None and member.part != "out" else view) @ tokens.T
-                for view, member in zip(views, layer.members, strict=True)
-            ]
+        views = [comparison.described(side, layer, member, basis) for member in layer.members]
         yield Description(layer, [centred_unit_rows(view) for view in views], [fingerprint(view) for view in views])
 
 

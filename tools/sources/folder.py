@@ -21,8 +21,8 @@ from tools.checkpoint import ModelRef, Stop
 from tools.errors import Cancelled, UserError
 from tools.sources.model_files import ModelFiles, in_file, in_folder
 
-# Hashing 8 GB takes about ten seconds; nobody waits for ten times that to read a digest.
-HASH_BYTES = 8_000_000_000
+# Hashing reads all of a file; of large models only samples are read. See docs/decisions/0020.
+HASH_BYTES = 256 * 2**20
 
 # A slow disk reads this much in well under the half second in which a stop must be seen.
 _BLOCK = 1 << 24
@@ -58,7 +58,7 @@ class LocalFile:
         """A local file is read when it is read."""
 
     def sha256(self) -> str | None:
-        """Return the digest in hexadecimal, or None above 8 GB; the file is hashed once."""
+        """Return the digest in hexadecimal, or None for a large file; it is hashed once."""
         return self._digest
 
     @cached_property

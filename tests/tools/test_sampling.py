@@ -1,0 +1,207 @@
+"""Large models are judged from samples: small ones stand in for them here, with the limits set low."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from functools import cache
+
+import pytest
+import torch
+from scipy import stats
+
+from tests.small_models import HEADS, LAYERS, Held, Small, fresh, trained, tuned
+from tools.audit import compare
+from tools.checkpoint import Checkpoint
+from tools.comparison import Comparison
+from tools.evidence import Evidence
+from tools.limits import TEXTS
+from tools.measuring import Measured, measure
+from tools.perturbations import perturbation_named
+from tools.verdict import LINKED, decide, links
+
+DEEP = "llama_deep"
+
+
+@pytest.fixture(autouse=True)
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read whole but one layer at a time, and samples have sixteen rows of the deep model."""
+    monkeypatch.setattr("tools.reading.READ_ALL_BYTES", -1)
+    monkeypatch.setattr("tools.sampling.READ_ALL_BYTES", 0)
+    monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 16 * 64)
+    monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 3)
+
+
+class Counted(Held):
+    """A checkpoint in memory that counts what is read of each tensor, in values."""
+
+    def __init__(self, model: Small, name: str = "counted") -> None:
+        super().__init__(model.tensors, model.config, model.files, name)
+        self.values: Counter[str] = Counter()
+
+    def read(self, name: str) -> torch.Tensor:
+        self.values[name] += self.tensors[name].numel()
+        return self.tensors[name].clone()
+
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        rows = self.tensors[name][start:stop].clone()
+        self.values[name] += rows.numel()
+        return rows
+
+
+def measured(a: Checkpoint, b: Checkpoint, base: Checkpoint | None = None, *, full: bool = False) -> Measured:
+    return measure(Comparison(a, b, base=base, full=full), None)
+
+
+def answer(found: Measured) -> str:
+    return decide(found.findings, found.power, True, found.everything).answer
+
+
+def disguised(model: Checkpoint, *changes: tuple[str, float | str]) -> Checkpoint:
+    for name, amount in changes:
+        model = perturbation_named(name).apply(model, amount, 7)
+    return model
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("add_noise", 0.01)],
+        [("add_noise", 0.5)],
+        [("rename_tensors", "all"), ("add_noise", 0.01)],
+        [("cast", "bfloat16")],
+        [("shuffle_units", "all")],
+        [("shuffle_units", "all"), ("add_noise", 0.1)],
+        [("rotate_residual", "all")],
+        [("quantise", "int8")],
+    ],
+    ids=str,
+)
+def test_a_sample_knows_a_copy(changes: list[tuple[str, float | str]]) -> None:
+    model = trained(DEEP, 1).held()
+    assert answer(measured(disguised(model, *changes), model)) in LINKED
+
+
+def test_a_noisy_copy_is_told_apart_from_training() -> None:
+    model = trained(DEEP, 1).held()
+    assert answer(measured(disguised(model, ("add_noise", 0.02)), model)) == "disguised_copy"
+    assert answer(measured(tuned(DEEP, 1, 1).held(), model)) == "derived"
+
+
+def test_a_stranger_is_independent_with_its_power() -> None:
+    found = measured(trained(DEEP, 1).held(), trained(DEEP, 2).held())
+    assert answer(found) == "independent"
+    assert found.power is not None
+    assert found.power["largest_noise_caught"] >= 0.5 and found.power["largest_noise_caught_reordered"] >= 0.2
+
+
+def test_a_narrower_stranger_is_independent_with_its_power() -> None:
+    wide, narrow = trained(DEEP, 1).held(), trained("llama", 2).held()
+    found = measured(wide, narrow)
+    assert answer(found) == "independent"
+    assert found.power is not None and found.power["narrowed"]
+
+
+def test_a_link_is_found_in_a_few_rows() -> None:
+    model, copy = Counted(trained(DEEP, 1)), Counted(trained(DEEP, 1))
+    copy.tensors = {name: value + 1e-4 * torch.randn(value.shape) for name, value in copy.tensors.items()}
+    assert answer(measured(copy, model)) in LINKED
+    for checkpoint in (model, copy):
+        matrices = [name for name, value in checkpoint.tensors.items() if value.numel() > 16 * 64]
+        unread = [name for name in matrices if not checkpoint.values[name]]
+        assert len({name.split(".")[2] for name in unread if "layers" in name}) == 1, "one layer is left out"
+        for name in matrices:
+            rows = 160 if "embed" in name else 16
+            assert checkpoint.values[name] <= rows * checkpoint.shapes[name][1], f"{name} is read once, in part"
+
+
+def test_more_is_read_only_where_the_order_of_units_links_nothing() -> None:
+    a, b = Counted(trained(DEEP, 1)), Counted(trained(DEEP, 2))
+    measured(a, b)
+    whole = {name for name in a.shapes if "mlp" in name and a.values[name] >= a.tensors[name].numel()}
+    assert {name.split(".")[2] for name in whole} == {"2"}, "one layer in the middle"
+    assert not any("down" in name for name in whole), "two tensors describe its units"
+
+
+def test_which_rows_are_read_does_not_depend_on_values() -> None:
+    places = []
+    for seed in (1, 2):
+        model = Counted(trained(DEEP, seed))
+        measured(model, Counted(fresh(DEEP, 9)))
+        places.append(dict(model.values))
+    assert places[0] == places[1]
+
+
+def test_a_copy_with_another_unread_layer_is_not_called_identical() -> None:
+    model = trained(DEEP, 1)
+    changed = dict(model.tensors)
+    # Of four layers the first, the third and the last are read.
+    name = "model.layers.1.mlp.up_proj.weight"
+    changed[name] = torch.randn(changed[name].shape)
+    found = measured(model.with_tensors(changed).held(), model.held())
+    assert answer(found) == "disguised_copy" and not found.everything
+
+
+def test_the_answer_says_that_a_sample_was_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("models")
+    a, b = (trained(DEEP, seed).saved(folder / str(seed)) for seed in (1, 2))
+    found = compare(a, b)
+    assert found["answer"] == "independent"
+    assert TEXTS["sampled"]["en"] in found["limits"]
+    assert 0 < found["cost"]["bytes_read_a"] < found["cost"]["bytes_total_a"]
+
+
+def test_parts_are_answered_and_shares_are_of_the_whole() -> None:
+    from tools.components import components
+
+    model = trained(DEEP, 1).held()
+    found = measured(disguised(model, ("add_noise", 0.02)), model)
+    parts = components(found.read, found.findings, "disguised_copy")
+    assert sum(part["share_of_parameters"] for part in parts) == pytest.approx(1.0)
+    assert {part["answer"] for part in parts if part["share_of_parameters"] > 0.05} == {"disguised_copy"}
+    sizes = sum(value.numel() for name, value in model.tensors.items() if "mlp" in name)
+    share = sizes / sum(value.numel() for value in model.tensors.values())
+    assert next(p for p in parts if "feed" in p["name"])["share_of_parameters"] == pytest.approx(share, abs=0.05)
+
+
+def test_siblings_are_told_by_the_base_from_samples() -> None:
+    base = trained(DEEP, 1).held()
+    one, other = tuned(DEEP, 1, 1), tuned(DEEP, 1, 2)
+    assert answer(measured(one.held(), other.held(), base)) in ("common_origin", "undecided")
+    copy = disguised(one.held(), ("add_noise", 0.002))
+    assert answer(measured(copy, one.held(), base)) in ("disguised_copy", "derived")
+
+
+@cache
+def strangers(kind: str) -> tuple[Checkpoint, ...]:
+    return tuple(trained(kind, seed, steps=30).held() for seed in range(1, 7))
+
+
+NULL_KINDS = ("llama", DEEP, "gpt2", "bert")
+ORDERS = ("unit_order", "value_order", "coordinate_order")
+
+
+@pytest.fixture
+def null(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    """log10 p-values by probe over all pairs of strangers of one recipe, samples and whole layers alike."""
+    found: dict[str, list[float]] = {}
+    monkeypatch.setattr("tools.measuring.measure_power", lambda *_: {})
+    for kind in NULL_KINDS:
+        for a, b in itertools.combinations(strangers(kind), 2):
+            for name, finding in measured(a, b).findings.items():
+                assert not links(name, finding), f"{kind}: {name} links strangers"
+                if isinstance(finding, Evidence) and finding.log10_pvalue is not None:
+                    found.setdefault(name, []).append(finding.log10_pvalue)
+    return found
+
+
+def test_samples_of_strangers_have_uniform_pvalues(null: dict[str, list[float]]) -> None:
+    for name in ORDERS:
+        assert len(null[name]) >= 30, name
+        assert stats.kstest([10**log for log in null[name]], "uniform").pvalue > 0.01, name
+        assert min(null[name]) > -4.0, name
+    assert min(null["unit_partners"]) > -4.0
+
+
+def test_the_small_models_have_what_is_read_of_them() -> None:
+    assert LAYERS == 2 and HEADS == 4, "the layers and rows counted above"

@@ -1,0 +1,160 @@
+"""Which probe is asked, of which part of the models, in which order: cheap questions first, more only if needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.comparison import Comparison
+from tools.errors import UserError
+from tools.evidence import Finding, Probe, finding_record
+from tools.power import measure_power
+from tools.probes import all_probes, probe_named
+from tools.reading import aligned_comparison, declared_comparison, is_large, sampled_comparison
+from tools.roles import Layout
+from tools.verdict import links
+
+Listener = Callable[[dict[str, Any]], None]
+
+# Cheap questions first; what only words a link comes after what finds one.
+ORDER = (
+    "same_values",
+    "tensor_names",
+    "same_configuration",
+    "same_tokenizer",
+    "unit_order",
+    "unit_partners",
+    "value_order",
+    "coordinate_order",
+)
+AFTER_A_LINK = ("difference_shape", "shared_additions")
+# Answered by the files beside the weights and their headers.
+OF_DECLARATIONS = ("tensor_names", "same_configuration", "same_tokenizer")
+# Finds units wherever they stand, for which whole layers are read.
+OF_WHOLE_LAYERS = "unit_partners"
+
+
+@dataclass
+class Measured:
+    """What was found. `models` knows the roles and sizes of the whole models, `read` those of what was read of them."""
+
+    models: Comparison
+    read: Comparison
+    findings: dict[str, Finding] = field(default_factory=dict)
+    power: dict[str, Any] | None = None
+    everything: bool = True
+
+    def linked(self) -> bool:
+        return any(links(name, finding) for name, finding in self.findings.items())
+
+    def ask(self, name: str, comparison: Comparison, listener: Listener | None) -> None:
+        probe = probe_named(name)
+        comparison.check()
+        started = time.monotonic()
+        tell(listener, name, "started", None, None)
+        self.findings[name] = probe.measure(comparison)
+        tell(listener, name, "done", time.monotonic() - started, finding_record(probe, self.findings[name]))
+
+
+def measure(comparison: Comparison, listener: Listener | None) -> Measured:
+    """Every question that the two models allow. Raises UserError for models that cannot be compared, Cancelled."""
+    has_weights = comparison.a.has_weights and comparison.b.has_weights
+    parts = [comparison.a, comparison.b] + ([comparison.base] if comparison.base is not None else [])
+    if has_weights and is_large(parts):
+        return _measure_large(comparison, listener)
+    started = time.monotonic()
+    tell(listener, "open", "started", None, None)
+    if has_weights:
+        _refuse(comparison, comparison)
+    tell(listener, "open", "done", time.monotonic() - started, None)
+    measured = Measured(comparison, comparison, ask_all(comparison, listener))
+    if has_weights and not measured.linked():
+        measured.power = _power(comparison, None, listener)
+    return measured
+
+
+def ask_all(comparison: Comparison, listener: Listener | None) -> dict[str, Finding]:
+    """Every probe's finding on models that are read whole."""
+    measured = Measured(comparison, comparison)
+    for name in _in_order(all_probes()):
+        measured.ask(name, comparison, listener)
+    _after_a_link(measured, listener)
+    return measured.findings
+
+
+def _measure_large(comparison: Comparison, listener: Listener | None) -> Measured:
+    started = time.monotonic()
+    tell(listener, "open", "started", None, None)
+    models = declared_comparison(comparison)
+    sample = sampled_comparison(models)
+    _refuse(models, sample)
+    tell(listener, "open", "done", time.monotonic() - started, None)
+    measured = Measured(models, sample, everything=False)
+    for name in _in_order(all_probes()):
+        if name != OF_WHOLE_LAYERS:
+            measured.ask(name, models if name in OF_DECLARATIONS else sample, listener)
+    # Where the order of units already links the two, nobody moved them.
+    in_order = links("unit_order", measured.findings["unit_order"])
+    aligned = sample if in_order else aligned_comparison(models)
+    measured.ask(OF_WHOLE_LAYERS, aligned, listener)
+    _after_a_link(measured, listener)
+    if not measured.linked():
+        measured.power = _power(sample, aligned, listener)
+    return measured
+
+
+def _after_a_link(measured: Measured, listener: Listener | None) -> None:
+    if measured.linked():
+        for name in AFTER_A_LINK:
+            if name != "shared_additions" or measured.read.base is not None:
+                measured.ask(name, measured.read, listener)
+
+
+def _power(comparison: Comparison, aligned: Comparison | None, listener: Listener | None) -> dict[str, Any]:
+    started = time.monotonic()
+    tell(listener, "power", "started", None, None)
+    power = measure_power(comparison, links, aligned)
+    tell(listener, "power", "done", time.monotonic() - started, None)
+    return power
+
+
+def _in_order(probes: Iterable[Probe]) -> list[str]:
+    names = [probe.name for probe in probes if probe.name not in AFTER_A_LINK]
+    return [name for name in ORDER if name in names] + [name for name in names if name not in ORDER]
+
+
+def tell(
+    listener: Listener | None, step: str, status: str, seconds: float | None, finding: dict[str, Any] | None
+) -> None:
+    """Pass one step on to who listens."""
+    if listener is not None:
+        listener({"step": step, "status": status, "seconds": seconds, "finding": finding})
+
+
+def _refuse(models: Comparison, read: Comparison) -> None:
+    for layout in (read.layout_a, read.layout_b, read.layout_base):
+        if layout is not None:
+            read.check()
+            refuse_broken(layout)
+    _refuse_different_kinds(models)
+
+
+def refuse_broken(layout: Layout) -> None:
+    """Raises UserError for a model with values that are no numbers."""
+    if layout.broken:
+        raise UserError("not_finite", tensor=layout.broken[0], name=layout.checkpoint.ref.name)
+
+
+def _refuse_different_kinds(comparison: Comparison) -> None:
+    """Two models of which no tensor can be held against one of the other answer no question at all."""
+    shapes = [
+        {side.shapes[name] for name in layout.candidates if len(side.shapes[name]) >= 2}
+        for side, layout in ((comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b))
+    ]
+    language = [
+        layout.embedding is not None and layout.hidden_units for layout in (comparison.layout_a, comparison.layout_b)
+    ]
+    if shapes[0].isdisjoint(shapes[1]) and not all(language):
+        raise UserError("different_kinds", a=comparison.a.ref.name, b=comparison.b.ref.name)

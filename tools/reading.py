@@ -1,0 +1,152 @@
+"""How much is read: all of small models; of large ones a sample, then some whole layers, or all in a stream.
+
+The probes are the same at every step; what they are given is a smaller or larger part of the two checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TypeVar
+
+import torch
+
+from tools.checkpoint import Checkpoint
+from tools.comparison import BASES, Basis, Comparison, Side
+from tools.matching import spread_indices
+from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member
+from tools.sampling import DeclaredLayout, Sample, SampledLayout, aligned, declared_roles, sampled
+from tools.vocabulary import Vocabulary
+
+Kind = TypeVar("Kind", bound="PartialComparison")
+
+# Features of a unit's own numbers that tell it from its neighbours, and units turned at once.
+FEATURES_READ = 512
+UNITS_AT_ONCE = 2048
+
+
+def is_large(checkpoints: Sequence[Checkpoint]) -> bool:
+    """Whether samples are read before anything else."""
+    return max(checkpoint.bytes_total for checkpoint in checkpoints) > READ_ALL_BYTES
+
+
+class PartialComparison(Comparison):
+    """Parts of two large models, laid side by side. `whole` is the comparison of the models they are parts of."""
+
+    def __init__(
+        self,
+        whole: Comparison,
+        a: Checkpoint,
+        b: Checkpoint,
+        *,
+        base: Checkpoint | None = None,
+        layouts: tuple[Layout, Layout] | None = None,
+        vocabularies: tuple[Vocabulary | None, Vocabulary | None],
+        most_layers: int | None = None,
+    ) -> None:
+        super().__init__(a, b, base=base, layouts=layouts, most_layers=most_layers, seed=whole.seed, stop=whole.stop)
+        self.whole = whole
+        self._rows_known = vocabularies
+
+    @cached_property
+    def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
+        """The tokens whose rows were read, with their numbers among these rows."""
+        return self._rows_known
+
+    @cached_property
+    def layout_base(self) -> Layout | None:
+        return SampledLayout(self.base) if isinstance(self.base, Sample) else None
+
+    @property
+    def in_one_basis(self) -> None:
+        """No rotation: some rows of a tensor cannot be turned, and too few tokens were read to tell it."""
+
+    def beside(
+        self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int
+    ) -> PartialComparison:
+        of_b = self.vocabularies[1]
+        kind = type(self)
+        return kind(self.whole, a, b, layouts=layouts, vocabularies=(of_b, of_b), most_layers=most)
+
+
+class AlignedComparison(PartialComparison):
+    """Whole layers of large models. Each tensor is read once; only what describes its units is kept of it."""
+
+    @cached_property
+    def _descriptions(self) -> dict[tuple[Side, Member, Basis], torch.Tensor]:
+        return {}
+
+    def vectors(self, side: Side, member: Member) -> torch.Tensor:
+        """Some features of the member's units at even places, (units, features), float32."""
+        layer = next(units for units in self.layout(side).hidden_units if member in units.members)
+        return self.described(side, layer, member, "own")
+
+    def described(self, side: Side, layer: HiddenUnits, member: Member, basis: Basis) -> torch.Tensor:
+        if (side, member, basis) not in self._descriptions:
+            self._describe(side, layer, member)
+        return self._descriptions[side, member, basis]
+
+    def _describe(self, side: Side, layer: HiddenUnits, member: Member) -> None:
+        bases = [one for one in BASES if self.has_basis(one) and self.fits_basis(side, layer, one)]
+        found: dict[Basis, list[torch.Tensor]] = {one: [] for one in bases}
+        values = self.checkpoint(side).read(member.name)
+        values = values.T if member.axis == 1 else values
+        columns = torch.from_numpy(spread_indices(values.shape[1], FEATURES_READ))
+        for start in range(member.start, member.stop, UNITS_AT_ONCE):
+            self.check()
+            part = torch.nan_to_num(values[start : min(member.stop, start + UNITS_AT_ONCE)].float(), 0.0, 0.0, 0.0)
+            for one in bases:
+                own = one == "own"
+                found[one].append(part[:, columns] if own else self._responses(side, layer, member, part, one))
+        for one, parts in found.items():
+            self._descriptions[side, member, one] = torch.cat(parts)
+
+
+def declared_comparison(whole: Comparison) -> Comparison:
+    """The same models with roles by name and shape alone: nothing is read for it."""
+    parts = [whole.a, whole.b] + ([whole.base] if whole.base is not None else [])
+    roles = declared_roles(parts)
+    found = Comparison(whole.a, whole.b, base=whole.base, layouts=(roles[0], roles[1]), seed=whole.seed,
+                       full=whole.full, stop=whole.stop)  # fmt: skip
+    if whole.base is not None:
+        found.__dict__["layout_base"] = roles[2]
+    return found
+
+
+def sampled_comparison(whole: Comparison) -> PartialComparison:
+    """A few rows of the tensors of some layers of both models, and of the base; of all layers in a full comparison."""
+    return _parts(PartialComparison, whole, sampled(_roles(whole), all_layers=whole.full))
+
+
+def aligned_comparison(whole: Comparison) -> AlignedComparison:
+    """Whole tensors of a few layers, in which units are found wherever they stand; of all in a full comparison."""
+    return _parts(AlignedComparison, whole, aligned(_roles(whole)[:2], all_layers=whole.full))
+
+
+def _roles(whole: Comparison) -> list[DeclaredLayout]:
+    layouts = (whole.layout_a, whole.layout_b, whole.layout_base)
+    return [layout for layout in layouts if isinstance(layout, DeclaredLayout)]
+
+
+def _parts(kind: type[Kind], whole: Comparison, samples: Sequence[Sample]) -> Kind:
+    for sample in samples:
+        sample.announce()
+    vocabularies = tuple(
+        None if known is None else _among_rows(known, sample)
+        for known, sample in zip(whole.vocabularies, samples[:2], strict=True)
+    )
+    return kind(
+        whole,
+        samples[0],
+        samples[1],
+        base=samples[2] if len(samples) > 2 else None,
+        layouts=(SampledLayout(samples[0]), SampledLayout(samples[1])),
+        vocabularies=(vocabularies[0], vocabularies[1]),
+    )
+
+
+def _among_rows(vocabulary: Vocabulary, sample: Sample) -> Vocabulary:
+    table = sample.roles.embedding
+    start, stop = sample.blocks[table][0] if table is not None else (0, 0)
+    return replace(vocabulary, ids={token: row - start for token, row in vocabulary.ids.items() if start <= row < stop})
