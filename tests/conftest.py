@@ -13,11 +13,16 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from pathlib import Path  # noqa: E402 - the environment is read while torch is imported
+from collections.abc import Callable, Iterator  # noqa: E402 - the environment is read while torch is imported
+from contextlib import ExitStack  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+from tests.hub_emulator import HubEmulator  # noqa: E402
 
 torch.set_num_threads(1)
 # The same examples on every machine and at every hour, however busy it is.
@@ -31,3 +36,21 @@ ROOT = Path(__file__).resolve().parents[1]
 def _in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line and the exhibits are named from the project's root, wherever pytest was started."""
     monkeypatch.chdir(ROOT)
+
+
+StartHub = Callable[..., HubEmulator]
+
+
+@pytest.fixture
+def start_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StartHub]:
+    """Starts a hub of this test's own, with an empty cache, and points the project to it."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("WHOSE_WEIGHTS_HUB_CACHE", str(tmp_path / "hub-cache"))
+    with ExitStack() as started:
+
+        def start(repositories: Any, **options: Any) -> HubEmulator:
+            hub = started.enter_context(HubEmulator(repositories, **options))
+            monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+            return hub
+
+        yield start

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from tools.errors import UserError
+from tools.errors import UserError, printable
 
 EXIT_USER_ERROR = 2
 
@@ -17,6 +18,8 @@ EXIT_USER_ERROR = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 with an answer, 2 with an error record for what a user can mend."""
     options = _parser().parse_args(arguments)
+    # By the environment alone: an argument would be seen by everybody on the machine.
+    options.token = os.environ.get("HF_TOKEN") or None
     try:
         return int(options.run(options))
     except UserError as error:
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     behave.add_argument("x", metavar="X")
     behave.add_argument("y", metavar="Y")
     behave.add_argument("--control", metavar="C", help="a stranger to hold them against")
+    cache = _command(commands, "cache", _cache, "show what was kept of models on a hub, and where")
+    cache.add_argument("--clear", action="store_true", help="remove it")
     return parser
 
 
@@ -68,9 +73,9 @@ def _compare(options: argparse.Namespace) -> int:
         return _compare_pairs(options)
     if not options.x or not options.y:
         raise UserError("two_models_needed")
-    result = compare(options.x, options.y, options.base, seed=options.seed, full=options.full)
+    result = compare(options.x, options.y, options.base, seed=options.seed, full=options.full, token=options.token)
     if options.behave:
-        result["behaviour"] = behave(options.x, options.y, seed=options.seed)
+        result["behaviour"] = behave(options.x, options.y, seed=options.seed, token=options.token)
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
         return 0
@@ -94,9 +99,8 @@ def _compare_pairs(options: argparse.Namespace) -> int:
         raise UserError("bad_pairs_file", file=options.pairs)
     for row in rows:
         try:
-            result = compare(
-                row["a"] or "", row["b"] or "", row.get("base") or None, seed=options.seed, full=options.full
-            )
+            names = row["a"] or "", row["b"] or "", row.get("base") or None
+            result = compare(*names, seed=options.seed, full=options.full, token=options.token)
         except UserError as error:
             result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
         print(json.dumps(result, ensure_ascii=False), flush=True)
@@ -106,7 +110,7 @@ def _compare_pairs(options: argparse.Namespace) -> int:
 def _describe(options: argparse.Namespace) -> int:
     from tools.audit import describe
 
-    result = describe(options.x)
+    result = describe(options.x, token=options.token)
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
         return 0
@@ -120,7 +124,7 @@ def _stress(options: argparse.Namespace) -> int:
     from tools.audit import stress
     from tools.report import stress_table
 
-    result = stress(options.x, seed=options.seed)
+    result = stress(options.x, seed=options.seed, token=options.token)
     print(json.dumps(result, ensure_ascii=False) if options.json else stress_table(result, options.lang))
     return 0
 
@@ -129,8 +133,27 @@ def _behave(options: argparse.Namespace) -> int:
     from tools.audit import behave
     from tools.report import behaviour_table
 
-    result = behave(options.x, options.y, options.control, seed=options.seed)
+    result = behave(options.x, options.y, options.control, seed=options.seed, token=options.token)
     print(json.dumps(result, ensure_ascii=False) if options.json else behaviour_table(result, options.lang))
+    return 0
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from tools.sources.range_cache import cache_folder, cached_models, clear_cache
+
+    folder = cache_folder()
+    freed = clear_cache(folder) if options.clear else 0
+    models = cached_models(folder)
+    if options.json:
+        print(json.dumps({"folder": str(folder), "models": models, "freed": freed}, ensure_ascii=False))
+        return 0
+    chinese = options.lang == "zh"
+    if options.clear:
+        print(f"已释放 {freed:,} 字节。" if chinese else f"{freed:,} bytes freed.")
+    total = sum(models.values())
+    print(f"{folder}：{total:,} 字节" if chinese else f"{folder}: {total:,} bytes")
+    for name, size in models.items():
+        print(f"{size:15,}  {printable(name)}")
     return 0
 
 

@@ -259,9 +259,14 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "kind"),
         [
-            ("meta-llama/Llama-3.1-8B", "hub_not_available"),
-            ("owner/name@main", "hub_not_available"),
-            ("https://huggingface.co/owner/name", "hub_not_available"),
+            ("meta-llama/Llama-3.1-8B", "hub_offline"),
+            ("owner/name@main", "hub_offline"),
+            ("https://huggingface.co/owner/name", "hub_offline"),
+            ("owner/name@main/folder", "hub_offline"),
+            ("https://huggingface.co/datasets/owner/name", "unknown_address"),
+            ("https://example.org/owner/name", "unknown_address"),
+            ("file:///etc/passwd", "unknown_address"),
+            ("owner/name/../other", "not_found"),
             ("nowhere", "not_found"),
             ("owner/model.safetensors", "not_found"),
             ("./owner/name", "not_found"),

@@ -1,29 +1,36 @@
-"""Where the bytes of a model come from: in this version, local folders and files."""
+"""Where the bytes of a model come from: a folder or file on this machine, or a model on a hub."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tools.checkpoint import Checkpoint, MetadataCheckpoint, Stop
 from tools.errors import UserError
 from tools.formats import open_weights
 from tools.sources.folder import look_at
+from tools.sources.hub_names import hub_name, is_address
 from tools.sources.model_files import ModelFiles, format_of
-
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,95})?")
-_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = None) -> Checkpoint:
-    """Open the model in a local folder or weights file. Raises UserError for what the user can mend.
+    """Open a model by its path on this machine, else by its name on a hub. Raises UserError for what can be mended.
 
-    A folder without weights opens too, with what its configuration, index and tokenizer declare. `token` opens what
-    a hub shows only to some. Once `stop` returns True, any read raises Cancelled within half a second.
+    A hub's names are owner/name[@revision][/folder] and links. A folder without weights opens too, with what its
+    configuration, index and tokenizer declare. `token` opens what a hub shows only to some. Once `stop` returns True,
+    any read raises Cancelled within half a second.
     """
     name = name.strip()
-    return _opened(look_at(name, _located(name), stop))
+    path = _local_path(name)
+    if path is not None:
+        return _opened(look_at(name, path, stop))
+    from tools.sources.hub import endpoint, look_at_hub
+
+    where = hub_name(name, urlsplit(endpoint()).netloc)
+    if where is None:
+        raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
+    return _opened(look_at_hub(name, where, token=token, stop=stop))
 
 
 def _opened(model: ModelFiles) -> Checkpoint:
@@ -49,17 +56,19 @@ def _opened(model: ModelFiles) -> Checkpoint:
     )
 
 
-def _located(name: str) -> Path:
+def _local_path(name: str) -> Path | None:
+    """Where a name lies on this machine, or None for one that may be a hub's. Raises UserError for a mistyped path."""
     try:
         path = Path(name).expanduser()
         if name and os.path.lexists(path):
             return path
+        # "exhibits/mistyped" is a local path as soon as there is a folder "exhibits".
+        if not is_address(name) and ("/" not in name or Path(name.partition("/")[0]).is_dir()):
+            raise UserError("not_found", name=name)
     except (OSError, ValueError, RuntimeError):
         # Names with a null byte, names longer than the system allows, "~nobody".
         raise UserError("not_found", name=name) from None
-    if _ADDRESS.match(name):
-        raise UserError("hub_not_available", name=name)
-    # "exhibits/mistyped" is a local path as soon as there is a folder "exhibits".
-    if _HUB_NAME.fullmatch(name) and format_of(name) is None and not path.parent.is_dir():
-        raise UserError("hub_not_available", name=name)
-    raise UserError("not_found", name=name)
+    # A file name of two parts is a mistyped path too.
+    if name.count("/") == 1 and format_of(name) is not None:
+        raise UserError("not_found", name=name)
+    return None

@@ -1,0 +1,278 @@
+"""Bytes that were read over the network, kept: on disk for what everybody may see, else in memory for one run.
+
+On disk a file of a hub is a folder, and each range of it that was read is a file START-STOP that ends in a digest of
+its own. Ranges appear by renaming, so a killed run leaves whole ranges or none, and two runs can share one folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from tools.sources.ranges import Span
+
+log = logging.getLogger(__name__)
+
+# Two models of 8 billion parameters, sampled, take about 0.1 GB; one read in full takes 16 GB and is not worth keeping.
+CACHE_GB = 5.0
+MEMORY_BYTES = 256_000_000
+
+_DIGEST_BYTES = 16
+_RANGE = re.compile(r"(\d{1,15})-(\d{1,15})")
+_ABOUT = "about.json"
+_UNFINISHED = ".unfinished-"
+_UNFINISHED_SECONDS = 3600.0
+# Room is made down to this share of the limit, so that it is not made for every range.
+_ROOM = 0.9
+
+
+@dataclass(frozen=True)
+class StoredName:
+    """A file of a hub at one commit, as both stores know it."""
+
+    endpoint: str
+    repository: str
+    commit: str
+    file: str
+
+    @property
+    def digest(self) -> str:
+        parts = "\0".join((self.endpoint, self.repository, self.commit, self.file))
+        return hashlib.blake2b(parts.encode(), digest_size=20).hexdigest()
+
+
+class RangeStore(Protocol):
+    """Ranges of files. What was put may be gone when it is asked for; what is handed out is what was put."""
+
+    def spans(self, name: StoredName) -> list[Span]:
+        """The ranges of a file that are held."""
+
+    def put(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
+        """Keep a range. Never raises."""
+
+    def fill(self, name: StoredName, start: int, into: bytearray) -> list[Span]:
+        """Copy what is held of the range that `into` stands for; returns the ranges that were copied."""
+
+
+class MemoryStore:
+    """Ranges in memory, the oldest forgotten beyond 256 MB."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple[StoredName, int], bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def spans(self, name: StoredName) -> list[Span]:
+        with self._lock:
+            return [(start, start + len(data)) for (key, start), data in self._held.items() if key == name]
+
+    def put(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
+        with self._lock:
+            self._bytes += len(data) - len(self._held.pop((name, start), b""))
+            self._held[name, start] = bytes(data)
+            while self._bytes > MEMORY_BYTES:
+                self._bytes -= len(self._held.popitem(last=False)[1])
+
+    def fill(self, name: StoredName, start: int, into: bytearray) -> list[Span]:
+        copied = []
+        with self._lock:
+            for (key, first), data in self._held.items():
+                begin, end = max(start, first), min(start + len(into), first + len(data))
+                if key == name and begin < end:
+                    into[begin - start : end - start] = data[begin - first : end - first]
+                    copied.append((begin, end))
+        return copied
+
+
+class DiskStore:
+    """Ranges in a folder, up to a size; what was used longest ago makes room. Goes on in memory where disk fails."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder, self.limit = folder, limit
+        self._memory = MemoryStore()
+        self._lock = threading.Lock()
+        self._used: set[Path] = set()
+        self._whole: set[Path] = set()
+        self._size: int | None = None
+        self._writes = True
+
+    def spans(self, name: StoredName) -> list[Span]:
+        return [span for span, _ in self._ranges(self._place(name))] + self._memory.spans(name)
+
+    def put(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
+        self._writes = self._writes and self._make_room(len(data))
+        if self._writes:
+            try:
+                return self._write(name, start, data)
+            except OSError as error:
+                self._writes = False
+                log.warning("The cache in %s cannot be written (%s); going on without it.", self.folder, error.strerror)
+        return self._memory.put(name, start, data)
+
+    def fill(self, name: StoredName, start: int, into: bytearray) -> list[Span]:
+        copied = []
+        for (first, last), path in self._ranges(self._place(name)):
+            begin, end = max(start, first), min(start + len(into), last)
+            if begin < end and self._is_whole(path, last - first):
+                with contextlib.suppress(OSError), path.open("rb") as stream:
+                    stream.seek(begin - first)
+                    part = memoryview(into)[begin - start : end - start]
+                    if stream.readinto(part) == end - begin:
+                        copied.append((begin, end))
+        return copied + self._memory.fill(name, start, into)
+
+    def _place(self, name: StoredName) -> Path:
+        digest = name.digest
+        place = self.folder / digest[:2] / digest
+        with self._lock:
+            new = place not in self._used
+            self._used.add(place)
+        if new:
+            # The folder's time says when it was last of use.
+            with contextlib.suppress(OSError):
+                os.utime(place)
+        return place
+
+    @staticmethod
+    def _ranges(place: Path) -> Iterator[tuple[Span, Path]]:
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(place):
+                found = _RANGE.fullmatch(entry)
+                if found is not None:
+                    yield (int(found[1]), int(found[2])), place / entry
+
+    def _is_whole(self, path: Path, length: int) -> bool:
+        """Whether a range holds what was put; a damaged one is removed."""
+        if path in self._whole:
+            return True
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return False
+        if len(data) != length + _DIGEST_BYTES or _digest(memoryview(data)[:length]) != data[length:]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return False
+        with self._lock:
+            self._whole.add(path)
+        return True
+
+    def _write(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
+        place = self._place(name)
+        if not place.is_dir():
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_whole(place / _ABOUT, json.dumps({"name": f"{name.repository}@{name.commit}"}).encode())
+        _write_whole(place / f"{start}-{start + len(data)}", bytes(data) + _digest(data))
+
+    def _make_room(self, more: int) -> bool:
+        with self._lock:
+            if self._size is None:
+                self._size = sum(size for _, _, size in _folders(self.folder))
+            if self._size + more > self.limit:
+                self._size = self._evict(int(_ROOM * self.limit) - more)
+            if self._size + more > self.limit:
+                return False
+            self._size += more
+            return True
+
+    def _evict(self, aim: int) -> int:
+        """Remove what was used longest ago, and nothing of this run, until at most `aim` bytes are left."""
+        folders = sorted(_folders(self.folder))
+        left = sum(size for _, _, size in folders)
+        for _, place, size in folders:
+            if left > aim and place not in self._used:
+                shutil.rmtree(place, ignore_errors=True)
+                left -= size
+        return left
+
+
+def cache_folder() -> Path:
+    """WHOSE_WEIGHTS_HUB_CACHE, else a folder in the user's cache folder."""
+    if chosen := os.environ.get("WHOSE_WEIGHTS_HUB_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whose-weights" / "hub"
+
+
+def public_store() -> RangeStore:
+    """Where bytes that everybody may see are kept: on disk up to WHOSE_WEIGHTS_HUB_CACHE_GB, 0 for not at all."""
+    try:
+        limit = float(os.environ.get("WHOSE_WEIGHTS_HUB_CACHE_GB") or CACHE_GB)
+        folder = cache_folder()
+    except (ValueError, RuntimeError):
+        # No number; no home folder.
+        return MemoryStore()
+    return _disk_store(folder, int(limit * 1e9)) if limit > 0 else MemoryStore()
+
+
+@lru_cache(maxsize=4)
+def _disk_store(folder: Path, limit: int) -> DiskStore:
+    return DiskStore(folder, limit)
+
+
+def cached_models(folder: Path) -> dict[str, int]:
+    """Bytes on disk by "owner/name@commit", the largest first."""
+    sizes: dict[str, int] = {}
+    for _, place, size in _folders(folder):
+        try:
+            name = str(json.loads((place / _ABOUT).read_bytes())["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            name = "?"
+        sizes[name] = sizes.get(name, 0) + size
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+
+
+def clear_cache(folder: Path) -> int:
+    """Remove every kept range, and nothing else that may lie in the folder; returns the bytes that were freed."""
+    freed = 0
+    for _, place, size in list(_folders(folder)):
+        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            place.parent.rmdir()
+        freed += size
+    return freed
+
+
+def _folders(folder: Path) -> Iterator[tuple[float, Path, int]]:
+    """When it was last used, where it lies and how many bytes it has, for each file of a hub."""
+    with contextlib.suppress(OSError):
+        for place in folder.glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 40):
+            with contextlib.suppress(OSError):
+                size = 0
+                for entry in os.scandir(place):
+                    found = entry.stat()
+                    if entry.name.startswith(_UNFINISHED) and time.time() - found.st_mtime > _UNFINISHED_SECONDS:
+                        os.unlink(entry.path)
+                    else:
+                        size += found.st_size
+                yield place.stat().st_mtime, place, size
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    handle, unfinished = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def _digest(data: bytes | bytearray | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
