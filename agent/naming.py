@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.cues import plain_words
 from agent.shelf import Shelf
+from tools.sources.hub_names import hub_name
 
 # Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
 UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -18,8 +19,8 @@ _START = rf"(?:(?<=[{UNSPACED}])|(?<![\w.\-+@~%#]))"
 _WEIGHT_FILE = r"(?:safetensors|gguf|ckpt|bin|pth|pt|th)"
 
 _HUB_LINK = re.compile(
-    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com|modelscope\.cn/models)"
-    r"/(?!datasets/|spaces/|docs/|blog/|papers/)([\w.\-]+/[\w.\-]+)(?:/(?:tree|blob|resolve|files|summary)(?:/[\w.\-/]*)?)?/?",
+    r"(?:https?://)?((?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com)"
+    r"/(?!datasets/|spaces/|docs/|blog/|papers/)[\w.\-]+/[\w.\-]+(?:/(?:tree|blob|resolve|files|summary)(?:/[\w.\-/%]*)?)?)/?",
     re.ASCII,
 )
 _LINK = re.compile(rf"https?://(?:(?![{UNSPACED}，。？！；、（）《》“”])[^\s<>\"'`|)\]}}])+")
@@ -84,7 +85,7 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
             found.append(Named(name, start, end))
 
     for match in _HUB_LINK.finditer(text):
-        add(match[1].rstrip("."), match.start(), match.end())
+        add(_of_link(match[1].rstrip(".")), match.start(), match.end())
     for match in _LINK.finditer(text):
         add(match[0].rstrip(".,;:!?"), match.start(), match.start() + len(match[0].rstrip(".,;:!?")))
     for match in _QUOTED.finditer(text):
@@ -105,6 +106,14 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
         if re.search(r"[_\-.\d]", name) and re.search(r"[^\W\d_]", name) and shelf.exists(name):
             add(name, match.start(), match.start() + len(name))
     return sorted(found, key=lambda named: named.start)
+
+
+def _of_link(link: str) -> str:
+    """The name of the model that a link to a hub leads to, with its revision and folder where it says them."""
+    found = hub_name(f"https://{link}")
+    if found is None:
+        return "/".join(link.split("/")[1:3])
+    return str(replace(found, revision=None) if found.revision == "main" else found)
 
 
 def _trimmed(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tools.checkpoint import Checkpoint, MetadataCheckpoint, Stop
 from tools.errors import UserError
@@ -27,7 +26,7 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
         return _opened(look_at(name, path, stop))
     from tools.sources.hub import endpoint, look_at_hub
 
-    where = hub_name(name, urlsplit(endpoint()).netloc)
+    where = hub_name(name, endpoint().partition("://")[2].partition("/")[0])
     if where is None:
         raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
     return _opened(look_at_hub(name, where, token=token, stop=stop))

@@ -52,7 +52,6 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SIGNATURE_ENDED = frozenset({400, 401, 403, 404, 410})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_BLOCK = 1 << 16
 _LIMITS = httpx2.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30.0)
 
 Answer = TypeVar("Answer")
@@ -281,7 +280,7 @@ def _check_unchanged(response: httpx2.Response, target: Target, origin: str) -> 
 def _within(response: httpx2.Response, limit: int, abandoned: threading.Event) -> Iterator[bytes]:
     """The parts of a body as they come. Raises UserError beyond `limit` bytes, _Again for one that only trickles."""
     latest = time.monotonic() + 2 * STILL_SECONDS + limit / SLOWEST_BYTES_A_SECOND
-    for part in response.iter_raw(_BLOCK):
+    for part in response.iter_raw():
         if abandoned.is_set():
             raise Abandoned
         limit -= len(part)
