@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from tools.behaviour import behave
-from tools.changes import changes, direction
+from tools.changes import changes
 from tools.checkpoint import Checkpoint, Stop
 from tools.comparison import Comparison
 from tools.components import components
+from tools.direction import direction
 from tools.errors import UserError, printable
 from tools.evidence import Evidence, finding_record
 from tools.limits import limits

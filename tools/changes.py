@@ -1,20 +1,20 @@
-"""How one model was made from the other, and in which direction: read off the findings, as plain JSON."""
+"""How one model was made from the other, with amounts: read off the findings, as plain JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
-from tools.roles import Layout, has_role
-from tools.verdict import HOLDS_ADDITIONS, Answer, linked_share, links
+from tools.merging import merge_of
+from tools.roles import Layout, has_role, layer_of
+from tools.verdict import Answer, linked_share, links
 
-# Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
-ALONG, NOT_ALONG = 8.0, 4.0
-# Noise this loud gives no direction: a model averaged with a stranger looks like the quieter parent of its own parent.
-LOUD_NOISE = 0.5
+# So many tensors of a kind are named one by one.
+NAMED = 64
 # A kind of difference is reported when it covers this share of the compared numbers.
 WORTH_TELLING = 0.02
 NEED_TRAINING_OR_SIZE = frozenset(
@@ -32,68 +32,13 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
         *_names_and_files(comparison, findings),
         *_order(comparison, findings),
         *_values(findings),
-        *_shapes(comparison, findings),
+        *size_changes(comparison, findings),
     ]
     if answer == "disguised_copy":
         # What little of this was seen lies within what the rule calls unclear.
         found = [entry for entry in found if entry["kind"] not in NEED_TRAINING_OR_SIZE]
     if answer == "shared_part":
         found.append(_change("component_only", linked_share(findings), "share of the numbers"))
-    return found
-
-
-def direction(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]:
-    """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself."""
-    if answer not in ("disguised_copy", "derived", "shared_part"):
-        return {"answer": "unknown", "because": []}
-    votes: dict[str, list[str]] = {"a_from_b": [], "b_from_a": []}
-    shape = findings.get("difference_shape")
-    if isinstance(shape, Evidence):
-        for kind, reason in (
-            ("recast", "its values are the other's, rounded"),
-            ("quantised", "its values lie on a coarser grid"),
-            ("pruned", "its values are the other's, some set to zero"),
-        ):
-            weights = {side: sum(r["n"] for r in shape.where["tensors"] if r["kind"] == kind and r["coarser"] == side)
-                       for side in ("a", "b")}  # fmt: skip
-            if max(weights.values()) > 10 * min(weights.values()):
-                votes["a_from_b" if weights["a"] > weights["b"] else "b_from_a"].append(reason)
-        noisy = [r for r in shape.where["tensors"] if r["kind"] == "noise" and r["amount"] < LOUD_NOISE]
-        if noisy and shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
-            total = sum(r["n"] for r in noisy)
-            along = {s: sum(r[f"along_{s}"] * r["n"] ** 0.5 for r in noisy) / total**0.5 for s in ("a", "b")}
-            reason = "the difference is independent of the other's values and raises this one's variance"
-            if abs(along["a"]) > ALONG and abs(along["b"]) < NOT_ALONG:
-                votes["a_from_b"].append(reason)
-            elif abs(along["b"]) > ALONG and abs(along["a"]) < NOT_ALONG:
-                votes["b_from_a"].append(reason)
-    for reason, child in _smaller_or_grown(comparison, findings):
-        votes["a_from_b" if child == "a" else "b_from_a"].append(reason)
-    added = findings.get("shared_additions")
-    if isinstance(added, Evidence):
-        held = {side: added.where[key] for side, key in (("a_from_b", "a_holds_of_b"), ("b_from_a", "b_holds_of_a"))}
-        high, low = sorted(held, key=lambda side: -held[side])
-        if held[high] >= HOLDS_ADDITIONS > held[low]:
-            votes[high].append("it holds what the other added to the base, and more")
-    said = [answer_ for answer_, reasons in votes.items() if reasons]
-    if len(said) != 1:
-        return {"answer": "unknown", "because": []}
-    return {"answer": said[0], "because": votes[said[0]]}
-
-
-def _smaller_or_grown(comparison: Comparison, findings: Mapping[str, Finding]) -> list[tuple[str, str]]:
-    """Reasons from a change of size, and the side that it makes the child."""
-    a, b = _sizes(comparison.layout_a), _sizes(comparison.layout_b)
-    found = []
-    for change in _shapes(comparison, findings):
-        if change["kind"] == "layers_removed":
-            found.append(("it has some of the other's layers", "a" if a.layers < b.layers else "b"))
-        elif change["kind"] == "layers_repeated":
-            found.append(("it has some of the other's layers twice", "a" if a.layers > b.layers else "b"))
-        elif change["kind"] == "narrowed":
-            found.append(("it has some of the other's hidden units", "a" if a.width < b.width else "b"))
-        elif change["kind"] == "experts_from_dense":
-            found.append(("its experts come from the other's layers", "a" if a.experts else "b"))
     return found
 
 
@@ -107,7 +52,7 @@ class Sizes:
     experts: bool
 
 
-def _sizes(layout: Layout) -> Sizes:
+def sizes(layout: Layout) -> Sizes:
     table, units = layout.embedding, layout.hidden_units
     layers = {unit.layer if unit.layer is not None else unit.label for unit in units}
     return Sizes(
@@ -118,21 +63,56 @@ def _sizes(layout: Layout) -> Sizes:
     )
 
 
-def _shapes(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+def size_changes(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
     """Changes of size: tokens, layers, widths, experts."""
-    a, b = _sizes(comparison.layout_a), _sizes(comparison.layout_b)
+    a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     found = []
     if a.tokens != b.tokens and a.tokens and b.tokens:
-        found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens"))
+        where = {
+            "larger": "a" if a.tokens > b.tokens else "b",
+            "share_kept": _share_kept(comparison, a.tokens, b.tokens),
+        }
+        found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens", where))
     if a.layers != b.layers and a.layers and b.layers:
         same = findings.get("same_values")
         repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
-        found.append(_change("layers_repeated" if repeated else "layers_removed", abs(a.layers - b.layers), "layers"))
+        where = {"larger": "a" if a.layers > b.layers else "b", **_layer_map(comparison, findings)}
+        kind = "layers_repeated" if repeated else "layers_removed"
+        found.append(_change(kind, abs(a.layers - b.layers), "layers", where))
     if a.experts != b.experts:
         found.append(_change("experts_from_dense"))
     elif a.width != b.width and a.width and b.width:
         found.append(_change("narrowed", min(a.width, b.width) / max(a.width, b.width), "share of the hidden units"))
     return found
+
+
+def _share_kept(comparison: Comparison, tokens_a: int, tokens_b: int) -> float:
+    """The share of the larger vocabulary that the smaller one also has, by the tokens' text where it is known."""
+    few, many = sorted((tokens_a, tokens_b))
+    vocabularies = comparison.vocabularies
+    if vocabularies[0] is None or vocabularies[1] is None:
+        return few / many
+    ids = [vocabulary.ids.keys() for vocabulary in vocabularies if vocabulary is not None]
+    return len(ids[0] & ids[1]) / max(len(ids[0]), len(ids[1]), 1)
+
+
+def _layer_map(comparison: Comparison, findings: Mapping[str, Finding]) -> dict[str, Any]:
+    """Which layer of a is which of b, counted from 0, and the layers that have no counterpart."""
+    shape = findings.get("difference_shape")
+    rows = shape.where["tensors"] if isinstance(shape, Evidence) else []
+    votes: dict[int, Counter[int]] = {}
+    for row in rows:
+        places = layer_of(row["a"]), layer_of(row["b"])
+        if row["kind"] != "unrelated" and places[0] is not None and places[1] is not None:
+            votes.setdefault(places[0], Counter())[places[1]] += row["n"]
+    pairs = sorted((a, counted.most_common(1)[0][0]) for a, counted in votes.items())
+    if not pairs:
+        return {}
+    left = []
+    for layout, known in ((comparison.layout_a, {a for a, _ in pairs}), (comparison.layout_b, {b for _, b in pairs})):
+        own = {place for name in layout.learned if (place := layer_of(name)) is not None}
+        left.append(sorted(own - known))
+    return {"pairs": [list(pair) for pair in pairs], "only_in_a": left[0], "only_in_b": left[1]}
 
 
 def _change(kind: str, amount: float | None = None, unit: str | None = None, where: Any = None) -> dict[str, Any]:
@@ -162,7 +142,9 @@ def _names_and_files(comparison: Comparison, findings: Mapping[str, Finding]) ->
 def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
     found = []
     shape = findings.get("difference_shape")
-    moved = [row for row in shape.where["tensors"] if row["reordered"]] if isinstance(shape, Evidence) else []
+    rows = shape.where["tensors"] if isinstance(shape, Evidence) else []
+    # A merge keeps the order of its parents; half of another model only blurs it.
+    moved = [row for row in rows if row["reordered"] and row["kind"] != "unrelated" and merge_of(rows) is None]
     in_units = {member.name for units in comparison.layout_a.hidden_units for member in units.members}
     tables = {
         name for name in comparison.layout_a.learned if name == comparison.layout_a.embedding or has_role(name, "head")
@@ -191,8 +173,13 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
     shape = findings.get("difference_shape")
     if not isinstance(shape, Evidence):
         return []
+    rows = shape.where["tensors"]
+    merge = merge_of(rows)
+    if merge is not None:
+        # What the other parent brought is neither noise nor training.
+        return [_change("merged", merge.weight, "share of the other model", {"side": merge.side, "tensors": len(rows)})]
+    total = sum(row["n"] for row in rows)
     found = []
-    shares = shape.where["shares"]
     for kind, change, unit in (
         ("recast", "recast", "share of the numbers"),
         ("rescaled", "rescaled", "share of the numbers"),
@@ -202,14 +189,27 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         ("low_rank", "low_rank", "rank"),
         ("trained", "fine_tuned", "size of the change relative to the weights"),
     ):
-        if shares.get(kind, 0.0) <= WORTH_TELLING:
+        some = [row for row in rows if row["kind"] == kind or (kind == "rescaled" and row["scales"])]
+        share = sum(row["n"] for row in some) / max(total, 1)
+        if share <= WORTH_TELLING:
             continue
-        rows = [row for row in shape.where["tensors"] if row["kind"] == kind]
-        amounts = [(row["amount"], row["n"]) for row in rows if row["amount"] is not None]
-        amount = sum(value * n for value, n in amounts) / sum(n for _, n in amounts) if amounts else shares[kind]
-        if kind == "quantised" and amounts:
-            amount = float(sorted(value for value, _ in amounts)[len(amounts) // 2])
-        if kind == "low_rank":
-            amount = max(value for value, _ in amounts)
-        found.append(_change(change, float(amount), unit, {"share_of_numbers": shares[kind], "tensors": len(rows)}))
+        where: dict[str, Any] = {
+            "share_of_numbers": share, "tensors": len(some), "tensors_compared": len(rows),
+            "names": [row["a"] for row in some[:NAMED]],
+        }  # fmt: skip
+        amount = share if kind in ("recast", "rescaled") else _usual_amount(some, kind)
+        if kind == "quantised":
+            groups = Counter(row["group"] for row in some if row["amount"] == amount)
+            where["group"] = groups.most_common(1)[0][0]
+        if kind == "trained":
+            where["share_moved"] = sum(row["moved"] * row["n"] for row in rows) / max(total, 1)
+        found.append(_change(change, amount, unit, where))
     return found
+
+
+def _usual_amount(rows: Sequence[Mapping[str, Any]], kind: str) -> float:
+    """The mean over all numbers, or the value of most tensors where it is a whole number: bits and ranks."""
+    if kind in ("quantised", "low_rank"):
+        counted = Counter(float(row["amount"]) for row in rows)
+        return max(counted, key=lambda amount: (counted[amount], amount))
+    return float(sum(row["amount"] * row["n"] for row in rows) / sum(row["n"] for row in rows))

@@ -6,7 +6,7 @@ Pure functions of two arrays; formulae after methods K1 (residual anatomy).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,8 @@ RESCALED_ERROR = 3e-3
 FEWEST_PER_SCALE = 8
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
+# Stored in 16 bit, large values of a block are rounded a second time, and their errors are longer than the others'.
+FLAT_KURTOSIS_16_BIT = 2.5
 BLOCK = 32
 # GGUF's six-bit type has one step for each sixteen values.
 SHORT_BLOCK = 16
@@ -34,6 +36,10 @@ NOISE_SPREAD = 1.6
 # A low-rank difference keeps this share of its energy in a quarter of the directions, and then falls off a cliff.
 LOW_RANK_ENERGY = 0.95
 LOW_RANK_CLIFF = 4.0
+# What a side holds along added directions, relative to what was added: parents 0.2, children 1.1 (trained adapters).
+LITTLE_ALONG, MUCH_ALONG = 0.5, 0.75
+# What is left along directions that were projected out, relative to any other directions; 16-bit rounding leaves 0.01.
+EMPTIED = 0.03
 # Rows looked at for a grid, and how near to a whole number of steps a gap must be.
 GRID_ROWS = 24
 GRID_TOLERANCE = 0.12
@@ -47,7 +53,11 @@ class Difference:
 
     `amount` is the noise as a share of a's and b's smaller standard deviation, the rank, the share set to zero, or the
     bits of a rounding grid. `along_a`, `along_b` are the standard errors by which the difference correlates with each
-    side: noise added to a does not correlate with a, but with the sum.
+    side: noise added to a does not correlate with a, but with the sum. Where `scales` many scales were undone, they
+    are those of the scales' logarithms with the rows' or columns' lengths. `coarser` is the side that rounding, zeros
+    or a low-rank change were done to, where that shows. `group` is how many values share one step of a grid (None: a
+    row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a that b
+    holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms.
     """
 
     kind: Kind
@@ -57,6 +67,13 @@ class Difference:
     along_a: float
     along_b: float
     coarser: Literal["a", "b"] | None = None
+    group: int | None = None
+    moved: float = 1.0
+    weight_of_a: float = 0.0
+    weight_of_b: float = 0.0
+    size_a: float = 0.0
+    size_b: float = 0.0
+    scales: int = 0
 
 
 def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
@@ -68,52 +85,106 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     size_x, size_y = float(x.norm()), float(y.norm())
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
-    cosine = float((x * y).sum()) / (size_x * size_y)
+    both = float((x * y).sum())
     relative = _relative(x, y)
     if relative == 0.0:
-        return Difference("equal", 0.0, None, 1.0, 0.0, 0.0)
+        return Difference("equal", 0.0, None, 1.0, 0.0, 0.0, moved=0.0, weight_of_a=1.0, weight_of_b=1.0,
+                          size_a=size_x, size_b=size_y)  # fmt: skip
+    whole = Difference(
+        "trained", relative, None, both / (size_x * size_y), 0.0, 0.0,
+        moved=float((x != y).double().mean()), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
+        size_a=size_x, size_b=size_y,
+    )  # fmt: skip
     if rounded is not None:
-        return Difference("recast", relative, None, cosine, 0.0, 0.0, rounded)
+        return replace(whole, kind="recast", coarser=rounded)
     small = a.dtype == b.dtype and a.dtype.is_floating_point and a.dtype.itemsize <= 2
     if small and relative < torch.finfo(a.dtype).eps / 2:
         # Smaller than what the number format can hold: nobody can tell what made it.
-        return Difference("recast", relative, None, cosine, 0.0, 0.0)
-    x, y, rescaled = _rescaled(x, y)
+        return replace(whole, kind="recast")
+    first_x, first_y = x, y
+    x, y, scale = _rescaled(x, y)
     left = y - x
     cosine = float((x * y).sum()) / max(float(x.norm()) * float(y.norm()), 1e-300)
-    relative = _relative(x, y)
-    if rescaled and relative < RESCALED_ERROR:
-        return Difference("rescaled", relative, None, cosine, 0.0, 0.0)
+    whole = replace(whole, relative_size=_relative(x, y), cosine=cosine)
+    if scale is not None and whole.relative_size < RESCALED_ERROR:
+        return _along_the_scales(replace(whole, kind="rescaled"), first_x, first_y, scale)
     if cosine < LEAST_COSINE:
-        return Difference("unrelated", relative, None, cosine, 0.0, 0.0)
-    # A scale that was undone took the difference in variance with it.
-    along_a, along_b = (0.0, 0.0) if rescaled else (_errors_apart(left, x), _errors_apart(left, y))
-
-    def found(kind: Kind, amount: float | None, coarser: Literal["a", "b"] | None = None) -> Difference:
-        return Difference(kind, relative, amount, cosine, along_a, along_b, coarser)
-
+        return replace(whole, kind="unrelated")
+    if scale is None:
+        # A scale that was undone took the difference in variance with it.
+        whole = replace(whole, along_a=_errors_apart(left, x), along_b=_errors_apart(left, y))
     zeros_a, zeros_b = (x == 0) & (y != 0), (y == 0) & (x != 0)
-    for zeros, side in ((zeros_a, "a"), (zeros_b, "b")):
+    sides: tuple[tuple[torch.Tensor, Literal["a", "b"]], ...] = ((zeros_a, "a"), (zeros_b, "b"))
+    for zeros, side in sides:
         share = float(zeros.double().mean())
         if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
-            return found("pruned", share, "a" if side == "a" else "b")
+            return replace(whole, kind="pruned", amount=share, coarser=side)
+    quantised = _quantised(first_x, first_y, left, scale)
+    if quantised is not None:
+        grid, coarser = quantised
+        if scale is not None:
+            whole = _along_the_scales(whole, first_x, first_y, scale)
+        return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser)
     matrix = left.reshape(left.shape[0], -1)
-    # Stored transposed, the blocks of one step run down the columns.
-    for turn in (False, True) if x.dim() == 2 else (False,):
-        if _block_kurtosis(matrix.T if turn else matrix) < FLAT_KURTOSIS:
-            # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
-            grids = [rounding_grid(side.T if turn else side) for side in (x, y)]
-            if (grids[0] is None) != (grids[1] is None):
-                grid = grids[0] or grids[1]
-                assert grid is not None
-                return found("quantised", float(grid.bits), "a" if grids[0] is not None else "b")
     rank = _low_rank(matrix)
     if rank is not None:
-        return found("low_rank", float(rank))
+        return replace(whole, kind="low_rank", amount=float(rank), coarser=_side_with_directions(matrix, rank, x, y))
     if _is_white(matrix):
         spread = min(float(x.std()), float(y.std()))
-        return found("noise", float(left.std()) / spread)
-    return found("trained", relative)
+        return replace(whole, kind="noise", amount=float(left.std()) / spread)
+    return replace(whole, kind="trained", amount=whole.relative_size)
+
+
+def _quantised(
+    x: torch.Tensor, y: torch.Tensor, left: torch.Tensor, scale: torch.Tensor | None
+) -> tuple[Grid, Literal["a", "b"]] | None:
+    """The grid of the one side that lies on one, where the difference is as flat as rounding errors are.
+
+    `left` is the difference with the scale undone; the errors of a rounded side are flat in its own measure.
+    """
+    coarse = all(torch.equal(side, side.to(torch.bfloat16).double()) for side in (x, y))
+    limit = FLAT_KURTOSIS_16_BIT if coarse else FLAT_KURTOSIS
+    # Stored transposed, the blocks of one step run down the columns.
+    for turn in (False, True) if x.dim() == 2 else (False,):
+        own = [left] if scale is None else [left / scale, left * scale]
+        flat = [_block_kurtosis(_rows(values, turn)) < limit for values in own]
+        if any(flat):
+            # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
+            grid_a, grid_b = (rounding_grid(_rows(side, turn)) for side in (x, y))
+            if grid_a is not None and grid_b is None and flat[0]:
+                return grid_a, "a"
+            if grid_b is not None and grid_a is None and flat[-1]:
+                return grid_b, "b"
+    return None
+
+
+def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:
+    return values.T if turn else values.reshape(values.shape[0], -1)
+
+
+def _side_with_directions(
+    difference: torch.Tensor, rank: int, x: torch.Tensor, y: torch.Tensor
+) -> Literal["a", "b"] | None:
+    """The side to which a low-rank difference was added, or out of which its directions were projected.
+
+    A matrix holds little along directions that were not made for it, and the sum about as much as was added. Only a
+    projection leaves nothing at all, and then the other side is the one they were in.
+    """
+    left, sizes, right = torch.linalg.svd(difference, full_matrices=False)
+    left, sizes, right = left[:, :rank], sizes[:rank], right[:rank]
+    along, emptied = [], []
+    for side in (x, y):
+        matrix = side.reshape(side.shape[0], -1)
+        written, read = left.T @ matrix, matrix @ right.T
+        along.append(float((written @ right.T).diagonal().norm() / sizes.norm()))
+        height, width = matrix.shape
+        usual = float(matrix.norm()) * math.sqrt(rank)
+        emptied.append(min(float(written.norm()) * math.sqrt(height), float(read.norm()) * math.sqrt(width)) / usual)
+    if min(emptied) < EMPTIED:
+        return "a" if emptied[0] < emptied[1] else "b"
+    if min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
+        return "a" if along[0] > along[1] else "b"
+    return None
 
 
 def distinct_values(values: torch.Tensor) -> int:
@@ -132,13 +203,14 @@ def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     return None
 
 
-def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Both tensors met halfway, with the scale undone that brings them nearest: one for all, each row or each column.
 
-    Halfway, so that it is the same seen from either side. A richer scale is only believed where it leaves less than
-    half of what a simpler one leaves.
+    Halfway, so that it is the same seen from either side: x times the returned scale, y divided by it, None where
+    nothing was undone. A richer scale is only believed where it leaves less than half of what a simpler one leaves.
     """
-    best, least, undone = (x, y), _relative(x, y), False
+    best: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] = (x, y, None)
+    least = _relative(x, y)
     flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
     for axes in ((0, 1), (1,), (0,)):
         if np.prod([flat_y.shape[axis] for axis in axes]) < FEWEST_PER_SCALE:
@@ -149,8 +221,21 @@ def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
         scaled = (flat_x * halfway).reshape(x.shape), (flat_y * sign / halfway).reshape(y.shape)
         left = _relative(*scaled)
         if left < SCALE_LEAVES * least:
-            best, least, undone = scaled, left, True
-    return *best, undone
+            best, least = (*scaled, halfway.expand_as(flat_x).reshape(x.shape)), left
+    return best
+
+
+def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor) -> Difference:
+    """How the scales' logarithms correlate with the lengths on either side: random scales only with their result."""
+    scales, flat_x, flat_y = (values.reshape(values.shape[0], -1) for values in (scale, x, y))
+    axis = 1 if bool((scales == scales[:, :1]).all()) else 0
+    lengths = [side.norm(dim=axis).clamp_min(1e-300).log() for side in (flat_x, flat_y)]
+    count = len(lengths[0])
+    if count < FEWEST_PER_SCALE or bool((scales == scales[0, 0]).all()) or min(float(v.std()) for v in lengths) < 1e-3:
+        return found
+    grown = lengths[1] - lengths[0]
+    along = [_errors_apart(grown - grown.mean(), side - side.mean()) for side in lengths]
+    return replace(found, scales=count, along_a=along[0], along_b=along[1])
 
 
 def _relative(x: torch.Tensor, y: torch.Tensor) -> float:

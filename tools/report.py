@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import Formatter
 from typing import Any
 
 from tools.errors import printable
 from tools.limits import translated
-from tools.words import ABSTENTIONS, ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, code, percent
+from tools.words import (
+    ABSTENTIONS,
+    ANSWERS,
+    CHANGE_DETAILS,
+    CHANGES,
+    DIRECTIONS,
+    NEXT,
+    PROBES,
+    REASONS,
+    SCALE,
+    TEXT,
+    code,
+    percent,
+)
 
 LANGUAGES = ("en", "zh")
+# So many layers are named one by one.
+LAYERS_NAMED = 12
 
 Result = Mapping[str, Any]
 
@@ -56,9 +72,23 @@ def reasons(result: Result, language: str = "en") -> list[str]:
 
 
 def change(entry: Mapping[str, Any], language: str = "en") -> str:
-    """One entry of the list of changes, as a phrase with its amount."""
+    """One entry of the list of changes, as a phrase with its amount and what is known of where it was made."""
     phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
-    return phrase
+    where = entry["where"] if isinstance(entry["where"], Mapping) else {}
+    known = {key: _detail(key, value) for key, value in where.items() if value not in (None, [])}
+    details = []
+    for words in CHANGE_DETAILS.get(entry["kind"], ()):
+        needed = {name for _, name, _, _ in Formatter().parse(words[language]) if name}
+        if needed <= known.keys():
+            details.append(words[language].format(**known))
+    joint, brackets = ("; ", " ({})") if language == "en" else ("；", "（{}）")
+    return phrase + brackets.format(joint.join(details)) if details else phrase
+
+
+def _detail(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value[:LAYERS_NAMED]) + (" …" if len(value) > LAYERS_NAMED else "")
+    return percent(value) if key.startswith("share") else str(value)
 
 
 def direction(result: Result, language: str = "en") -> str:

@@ -196,7 +196,10 @@ CHANGES: dict[str, Words] = {
     "layers_removed": {"en": "{amount} layers fewer on one side", "zh": "一方少了 {amount} 层"},
     "layers_repeated": {"en": "{amount} layers repeated", "zh": "重复了 {amount} 层"},
     "narrowed": {"en": "made narrower, to {amount} of the hidden units", "zh": "宽度缩小到 {amount} 的隐藏单元"},
-    "merged": {"en": "merged from several models ({amount})", "zh": "由多个模型合并（{amount}）"},
+    "merged": {
+        "en": "a weighted mean of models, with {amount} of the other one",
+        "zh": "几个模型的加权平均，其中另一方占 {amount}",
+    },
     "vocabulary_extended": {
         "en": "the vocabularies differ by {amount} tokens",
         "zh": "词表相差 {amount} 个词元",
@@ -204,6 +207,31 @@ CHANGES: dict[str, Words] = {
     "vocabulary_permuted": {"en": "tokens renumbered", "zh": "词元被重新编号"},
     "experts_from_dense": {"en": "experts made from a dense model", "zh": "由稠密模型拆成专家"},
     "component_only": {"en": "only {amount} of the numbers are related", "zh": "只有 {amount} 的数字有关联"},
+}
+
+# What `where` adds to a change, as far as it holds what the words need.
+CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
+    "quantised": (
+        {"en": "one step for every {group} values", "zh": "每 {group} 个数值共用一个步长"},
+        {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
+    ),
+    "low_rank": (
+        {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
+    ),
+    "fine_tuned": (
+        {"en": "{share_moved} of the compared numbers moved", "zh": "所比较的数字中有 {share_moved} 变动过"},
+    ),
+    "vocabulary_extended": (
+        {"en": "{share_kept} of the larger vocabulary in both", "zh": "较大词表的 {share_kept} 双方都有"},
+    ),
+    "layers_removed": (
+        {"en": "only the first model has layers {only_in_a}", "zh": "只有第一个模型有第 {only_in_a} 层"},
+        {"en": "only the second model has layers {only_in_b}", "zh": "只有第二个模型有第 {only_in_b} 层"},
+    ),
+    "layers_repeated": (
+        {"en": "layers {only_in_a} of the first model", "zh": "第一个模型的第 {only_in_a} 层"},
+        {"en": "layers {only_in_b} of the second model", "zh": "第二个模型的第 {only_in_b} 层"},
+    ),
 }
 
 DIRECTIONS: dict[str, Any] = {
@@ -216,6 +244,43 @@ DIRECTIONS: dict[str, Any] = {
         },
         "its values lie on a coarser grid": {
             "en": "its values lie on a coarser grid", "zh": "它的数值落在更粗的网格上",
+        },
+        "the few directions that differ were made for it": {
+            "en": "the few directions that differ were made for it", "zh": "两者相差的少数几个方向是为它而加的",
+        },
+        "it was rescaled by factors that do not depend on the other's sizes": {
+            "en": "it was rescaled by factors that do not depend on the other's sizes",
+            "zh": "它被一些与另一方大小无关的系数缩放过",
+        },
+        "every tensor holds the same share of the other's, as a mean of models does": {
+            "en": "every tensor holds the same share of the other's, as a mean of models does",
+            "zh": "它的每个张量都含有同样比例的另一方，正如几个模型的加权平均",
+        },
+        "its norms' gains are folded into the weights, as one does before a rotation": {
+            "en": "its norms' gains are folded into the weights, as one does before a rotation",
+            "zh": "它的归一化系数已并入权重，旋转坐标之前正要这样做",
+        },
+        "its tokens are not numbered in the order of its merges": {
+            "en": "its tokens are not numbered in the order of its merges", "zh": "它的词元编号与自己的合并顺序不符",
+        },
+        "it lacks some of the other's tokens here and there": {
+            "en": "it lacks some of the other's tokens here and there", "zh": "它在各处缺了另一方的一些词元",
+        },
+        "it has extra token rows at the end that were hardly trained": {
+            "en": "it has extra token rows at the end that were hardly trained",
+            "zh": "它的词表末尾多出一些几乎没有训练过的行",
+        },
+        "token rows that training did not touch have shrunk in it": {
+            "en": "token rows that training did not touch have shrunk in it",
+            "zh": "训练没有碰到的那些词元行在它里面变小了",
+        },
+        "it has each of the other's key and value heads several times": {
+            "en": "it has each of the other's key and value heads several times",
+            "zh": "它把另一方的每个键头和值头重复了几份",
+        },
+        "its key and value heads are means of several of the other's": {
+            "en": "its key and value heads are means of several of the other's",
+            "zh": "它的键头和值头是另一方几个头的平均",
         },
         "its values are the other's, some set to zero": {
             "en": "its values are the other's, some set to zero", "zh": "它的数值是另一方的，只是有些被置零",

@@ -16,6 +16,7 @@ from tools.comparison import Comparison
 from tools.difference import compare_values
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_permutation
+from tools.merging import merge_of
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"
@@ -31,7 +32,11 @@ ROTATION_ERROR = 3e-3
 def measure(comparison: Comparison) -> Finding:
     rows = _rows(comparison)
     coordinates = "own"
-    if not any(row["kind"] != "unrelated" for row in rows):
+    if merge_of(rows) is not None:
+        # The smaller part of a merge resembles it little, but is there in every tensor alike.
+        for row in rows:
+            row["kind"] = "trained" if row["kind"] == "unrelated" else row["kind"]
+    elif not any(row["kind"] != "unrelated" for row in rows):
         turned = comparison.in_one_basis
         if turned is None:
             return Abstention("No tensor of one model resembles a tensor of the other.")
@@ -79,6 +84,12 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "along_a": difference.along_a,
                 "along_b": difference.along_b,
                 "coarser": difference.coarser,
+                "group": difference.group,
+                "moved": difference.moved,
+                "weight_of_a": difference.weight_of_a,
+                "weight_of_b": difference.weight_of_b,
+                "sizes": [difference.size_a, difference.size_b],
+                "scales": difference.scales,
                 "reordered": pair.partners is not None,
                 "n": comparison.layout_a.size(pair.a),
             }

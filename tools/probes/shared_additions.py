@@ -57,7 +57,7 @@ def measure(comparison: Comparison) -> Finding:
         rows.append(
             {
                 "a": pair.a, "b": pair.b, "base": base_name, "n": a.numel(),
-                "a_holds_of_b": _held(both / energy_b), "b_holds_of_a": _held(both / energy_a),
+                "a_holds_of_b": _held(added_a, added_b), "b_holds_of_a": _held(added_b, added_a),
                 "cosine": both / math.sqrt(energy_a * energy_b),
             }
         )  # fmt: skip
@@ -79,12 +79,19 @@ def measure(comparison: Comparison) -> Finding:
     return Evidence(shares[key], min(0.0, log10_pvalue), len(rows), where)
 
 
-def _held(share: float) -> float:
-    """How nearly all of an addition, once, is held: a copy has a share of one in every tensor.
+def _held(other: torch.Tensor, added: torch.Tensor) -> float:
+    """How nearly all of an addition, once, is held in each row: a copy has a share of one everywhere.
 
-    Siblings that ran further in a common direction have more than one in some tensors and less in others.
+    Siblings that ran further in a common direction have more than one in some rows and less in others, however near to
+    one their share of the whole is. What chance alone would spread the shares by is taken off first.
     """
-    return max(0.0, 1.0 - abs(share - 1.0))
+    mine, theirs = (side.reshape(len(side), -1) for side in (added, other))
+    energies = mine.square().sum(dim=1).clamp_min(1e-300)
+    shares = (mine * theirs).sum(dim=1) / energies
+    rest = (theirs - shares[:, None] * mine).square().sum(dim=1)
+    by_chance = rest / energies / max(mine.shape[1] - 1, 1)
+    squared = float((((shares - 1.0).square() - by_chance) * energies).sum() / energies.sum())
+    return max(0.0, 1.0 - math.sqrt(max(0.0, squared)))
 
 
 def _cosine(x: torch.Tensor, y: torch.Tensor) -> float:

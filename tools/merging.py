@@ -1,0 +1,78 @@
+"""Merges: how much of one model another holds, in every tensor alike.
+
+A merge is a weighted mean of models, so each of its tensors holds the same multiple of a parent's. Training changes
+that multiple from tensor to tensor, noise leaves it at one. With all parents at hand their weights are found by least
+squares (method K6); with one, the other parent can be computed, and must be as large as trained models are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Side = Literal["a", "b"]
+
+# Weights outside are no merge worth the name, or cannot be told from further training.
+LEAST_WEIGHT, MOST_WEIGHT = 0.03, 0.9
+# How far a tensor's multiple of the parent may lie from the usual one: strangers resemble each other a little.
+WEIGHT_SPREAD = 0.06
+# The size of the other parent relative to this one, tensor by tensor; trained models of one design lie close to one.
+OTHER_PARENT = (0.7, 1.4)
+# The share of the numbers that must agree with the usual weight and with the usual size.
+AGREEING = 0.8
+# Plain noise is evenly spread everywhere; what comes from a trained model is not.
+LEAST_UNEVEN = 0.1
+
+
+@dataclass(frozen=True)
+class Merge:
+    """The side that is a mean of the other and of an unknown model, and the other's weight in it, 0 to 1."""
+
+    side: Side
+    weight: float
+
+
+def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
+    """The merge that explains all tensors of a `difference_shape`; None where none or either way would.
+
+    Averaging shrinks, so the wrong way round the other parent comes out too large, or no mean at all.
+    """
+    compared = [row for row in rows if row["n"] and min(row["sizes"]) > 0]
+    uneven = sum(
+        row["n"] for row in compared if row["kind"] not in ("noise", "equal", "recast", "rescaled", "quantised")
+    )
+    if not compared or uneven < LEAST_UNEVEN * sum(row["n"] for row in compared):
+        return None
+    found = [merge for side in SIDES if (merge := _merged(compared, side)) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+SIDES: tuple[Side, Side] = ("a", "b")
+
+
+def _merged(rows: Sequence[Mapping[str, Any]], child: Side) -> Merge | None:
+    parent = "b" if child == "a" else "a"
+    counts = np.array([row["n"] for row in rows], dtype=float)
+    weights = np.array([row[f"weight_of_{parent}"] for row in rows])
+    usual = _median(weights, counts)
+    if not LEAST_WEIGHT <= usual <= MOST_WEIGHT:
+        return None
+    sizes = np.array([row["sizes"] for row in rows])
+    child_size, parent_size = (sizes[:, 0], sizes[:, 1]) if child == "a" else (sizes[:, 1], sizes[:, 0])
+    # |child - w parent|^2, from the two sizes and their product.
+    rest = child_size**2 - 2 * usual * weights * parent_size**2 + (usual * parent_size) ** 2
+    other = np.sqrt(np.maximum(rest, 0.0)) / (1.0 - usual) / parent_size
+    alike = counts[np.abs(weights - usual) <= WEIGHT_SPREAD].sum() / counts.sum()
+    as_large = counts[(other >= OTHER_PARENT[0]) & (other <= OTHER_PARENT[1])].sum() / counts.sum()
+    if min(alike, as_large) < AGREEING:
+        return None
+    return Merge(child, usual)
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    passed = np.cumsum(weights[order])
+    return float(values[order][int(np.searchsorted(passed, passed[-1] / 2))])
