@@ -53,6 +53,7 @@ def verdict(result: Mapping[str, Any], summary: Mapping[str, Any], language: Lan
         _section(say(language, "card_components"), _components(result, language)),
         _section(say(language, "card_limits"), _list(summary.get("not_meaning") or [])),
         _section(say(language, "card_next"), _paragraph(summary.get("next"))),
+        _details(say(language, "card_background"), _list(summary.get("background") or [])),
         f'<p class="card-cost"><b>{say(language, "card_cost")}:</b> {_cost(result, language)}</p>',
     ]
     return block(f"card card-{TONES.get(str(result['answer']), 'open')}", parts)
@@ -217,6 +218,11 @@ def _name(name: object) -> str:
 def _section(title: str, body: str) -> str:
     head = f"<h4>{title}</h4>" if title else ""
     return f'<div class="card-section">{head}{body}</div>' if body else ""
+
+
+def _details(title: str, body: str) -> str:
+    """What only some readers want, closed until they open it."""
+    return f'<details class="card-section"><summary>{title}</summary>{body}</details>' if body else ""
 
 
 def _paragraph(text: object) -> str:

@@ -36,12 +36,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "step_failed": "no result",
         "tab_evidence": "Evidence",
         "tab_exhibits": "Exhibits",
-        "tab_lessons": "Lessons",
-        "lessons_intro": "Lessons of 45 minutes for a class. Each runs comparisons on the exhibits now and fills its "
-        "cards, quiz and answers with what was measured. The two sheets open in a browser and print on A4.",
-        "lesson_markdown": "Lesson (Markdown)",
-        "lesson_teacher": "Teacher's sheet (print)",
-        "lesson_students": "Students' sheet (print)",
         "tab_method": "How it decides",
         "evidence_title": "All findings",
         "evidence_empty": "Nothing has been compared yet. After a comparison this table lists every check, "
@@ -83,6 +77,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "cost_nothing": "No weights were read, in {seconds}.",
         "card_limits": "What this does not mean",
         "card_next": "Next",
+        "card_background": "More details, which decide nothing",
         "plot_title": "Agreement per layer",
         "plot_x": "layer",
         "plot_y": "agreement",
@@ -191,12 +186,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "step_failed": "没有结果",
         "tab_evidence": "证据",
         "tab_exhibits": "展品",
-        "tab_lessons": "教案",
-        "lessons_intro": "45分钟的课。每一课都当场比较展品，把量到的数字填进卡片、测验和答案。"
-        "两张页用浏览器打开，可打印在A4纸上。",
-        "lesson_markdown": "教案（Markdown）",
-        "lesson_teacher": "教师页（打印）",
-        "lesson_students": "学生页（打印）",
         "tab_method": "如何判断",
         "evidence_title": "全部发现",
         "evidence_empty": "还没有比较过任何模型。比较之后，这张表会列出每一项检查、测得的数值，"
@@ -238,6 +227,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "cost_nothing": "没有读取权重，用时 {seconds}。",
         "card_limits": "这不意味着什么",
         "card_next": "下一步",
+        "card_background": "更多细节（不参与判断）",
         "plot_title": "逐层的一致程度",
         "plot_x": "层",
         "plot_y": "一致程度",
@@ -362,6 +352,14 @@ CHINESE: dict[str, str] = {
     "size of the difference relative to the weights, 0 for none": "差异相对于权重的大小，0 为没有差异",
     "share of tensor names that agree after renaming, 0 to 1": "换掉前缀后一致的张量名称所占比例，0 到 1",
     "share of the tokens of both vocabularies that both have, 0 to 1": "两份词表中共有词元所占比例，0 到 1",
+    "mean correlation of the centred gains, layer by layer, -1 to 1": "各层增益减去均值后的平均相关，-1 到 1",
+    "how much nearer layers at one place are than others, 1 for equal curves, 0 for no nearer": ""
+    "同一位置的层比其他层更接近的程度，1 为曲线相同，0 为并不更近",
+    "correlation of the two tables of likeness between tokens, -1 to 1": "两张词元相似表的相关，-1 到 1",
+    "overlap of the two spaces beyond chance, 1 for the same, 0 for two random ones": ""
+    "两个空间超出偶然的重合，1 为相同，0 相当于两个随机空间",
+    "share of the smaller code's fingerprints beyond the framework that the other has, 0 to 1": ""
+    "较小一方的代码指纹（除去框架代码）在另一方出现的比例，0 到 1",
     "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，-1 到 1",
     "share of the learned numbers found on the other side, 0 to 1": "在另一方找到的学习参数所占比例，0 到 1",
 }

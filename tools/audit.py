@@ -82,7 +82,7 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
             "hidden_units": units[0].width if units else None,
             "vocabulary": checkpoint.shapes[table][0] if table is not None else None,
             "files": checkpoint.files,
-            "limits": limits("describe", has_weights=checkpoint.has_weights, undecoded=len(checkpoint.undecoded)),
+            "limits": limits("describe", has_weights=checkpoint.has_weights),
         }
 
 
@@ -120,7 +120,7 @@ def stress(
                     row |= {"recognised": None, "answer": None, "probes": {}, "not_applicable": str(reason)}
                 else:
                     comparison = Comparison(disguised, checkpoint, seed=seed, stop=stop)
-                    findings = ask_all(comparison, None)
+                    findings = ask_all(comparison, None, context=False)
                     answer = decide(findings, None, True).answer
                     row |= {
                         "recognised": answer in LINKED,
@@ -179,7 +179,6 @@ def _compared(
             base=origin is not None,
             power=power,
             everything=measured.everything,
-            undecoded=sum(len(part.undecoded) for part in parts),
         ),
         "reproduce": _reproduce(names, comparison),
     }  # fmt: skip

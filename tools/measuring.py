@@ -75,10 +75,10 @@ def measure(comparison: Comparison, listener: Listener | None) -> Measured:
     return measured
 
 
-def ask_all(comparison: Comparison, listener: Listener | None) -> dict[str, Finding]:
-    """Every probe's finding on models that are read whole."""
+def ask_all(comparison: Comparison, listener: Listener | None, *, context: bool = True) -> dict[str, Finding]:
+    """Every probe's finding on models that are read whole; without `context` only what an answer needs."""
     measured = Measured(comparison, comparison)
-    for name in _in_order(all_probes()):
+    for name in _in_order(probe for probe in all_probes() if context or probe.role == "decides"):
         measured.ask(name, comparison, listener)
     _after_a_link(measured, listener)
     return measured.findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
 
@@ -11,6 +11,7 @@ from tools.limits import translated
 from tools.words import (
     ABSTENTIONS,
     ANSWERS,
+    BACKGROUND,
     CHANGE_DETAILS,
     CHANGES,
     DIRECTIONS,
@@ -40,6 +41,7 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
         "headline": words["headline"][language].format(**_names(result)),
         "strength": strength(result, language),
         "reasons": reasons(result, language)[:3],
+        "background": background(result, language),
         "changes": [change(entry, language) for entry in result["changes"]],
         "direction": direction(result, language),
         "power": power(result, language),
@@ -62,7 +64,16 @@ def strength(result: Result, language: str = "en") -> str:
 
 def reasons(result: Result, language: str = "en") -> list[str]:
     """One sentence for each probe that the answer leans on, then for context that a reader will ask about."""
-    names = [*result["because"], *[name for name in result["findings"] if name not in result["because"]]]
+    others = [name for name in result["findings"] if name not in result["because"] and name not in BACKGROUND]
+    return _sentences(result, [*result["because"], *others], language)
+
+
+def background(result: Result, language: str = "en") -> list[str]:
+    """One sentence for each finding that only an expert will ask about, with what strangers reach."""
+    return _sentences(result, BACKGROUND, language)
+
+
+def _sentences(result: Result, names: Sequence[str], language: str) -> list[str]:
     sentences = []
     for name in names:
         finding = result["findings"].get(name)
@@ -151,6 +162,8 @@ def markdown(result: Result, language: str = "en") -> str:
         lines.append(
             f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |"
         )
+    if short["background"]:
+        lines += ["", f"## {text('background')}", "", *[f"- {sentence}" for sentence in short["background"]]]
     lines += ["", f"## {text('models')}", ""]
     for side in ("a", "b", "base"):
         model = result[side]

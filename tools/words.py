@@ -117,6 +117,15 @@ TEXT: dict[str, Words] = {
     "columns": {"en": "question|value|log10 p|role", "zh": "问题|数值|log10 p|作用"},
     "decides": {"en": "decides", "zh": "可下结论"},
     "context": {"en": "context only", "zh": "仅供参考"},
+    "background": {"en": "Background, which decides nothing", "zh": "背景（不参与判断）"},
+    "strangers": {
+        "en": "; {pairs} pairs of strangers reached {low:.2f} to {high:.2f}",
+        "zh": "；{pairs} 对互不相关的模型测得 {low:.2f} 到 {high:.2f}",
+    },
+    "span": {
+        "en": "{file_a} lines {first_a}-{last_a} and {file_b} lines {first_b}-{last_b}",
+        "zh": "{file_a} 第 {first_a}-{last_a} 行与 {file_b} 第 {first_b}-{last_b} 行",
+    },
     "models": {"en": "Models", "zh": "模型"},
     "parameters": {"en": "parameters", "zh": "个参数"},
     "reproduce": {"en": "Reproduce", "zh": "重现方法"},
@@ -372,6 +381,41 @@ PROBES: dict[str, dict[str, Words]] = {
             "zh": "两个模型声明的结构一样吗？",
         },
     },
+    "norm_gains": {
+        "label": {"en": "Norm gains", "zh": "归一化增益"},
+        "question": {
+            "en": "Do the gains of the norm layers rise and fall in the same places?",
+            "zh": "归一化层的增益在相同的位置起伏吗？",
+        },
+    },
+    "spectra": {
+        "label": {"en": "Singular values", "zh": "奇异值"},
+        "question": {
+            "en": "Do the layers at one depth stretch space alike?",
+            "zh": "同一深度的层对空间的拉伸方式相像吗？",
+        },
+    },
+    "token_geometry": {
+        "label": {"en": "Likeness between tokens", "zh": "词元之间的相似关系"},
+        "question": {
+            "en": "Do the tokens stand to each other as they do in the other model?",
+            "zh": "词元彼此之间的远近关系，在两个模型里一样吗？",
+        },
+    },
+    "head_space": {
+        "label": {"en": "Space of answers", "zh": "回答的空间"},
+        "question": {
+            "en": "Can the two models' last layers say the same things?",
+            "zh": "两个模型的最后一层能给出的回答范围一样吗？",
+        },
+    },
+    "code_likeness": {
+        "label": {"en": "Programs beside the weights", "zh": "权重旁边的程序"},
+        "question": {
+            "en": "Do the programs beside the weights do the same, beyond what the framework brings?",
+            "zh": "除去框架自带的部分，权重旁边的程序做的是同样的事吗？",
+        },
+    },
     "tensor_names": {
         "label": {"en": "Tensor names", "zh": "张量名称"},
         "question": {
@@ -406,6 +450,25 @@ ABSTENTIONS: dict[str, str] = {
         "找不到这样的层：隐藏单元由两个张量描述，并且坐标或词元为双方共有。"
     ),
     "The two configurations have no entry in common.": "两份配置没有任何相同的条目。",
+    "The models have no learned norm gains of equal length.": "两个模型没有长度相同的归一化增益。",
+    "The models do not have equally many layers of hidden units of equal shape.": (
+        "两个模型的隐藏单元层，数目或形状不一样。"
+    ),
+    "A likeness of layers needs at least two of equal shape, one to hold the other against.": (
+        "要说层与层相像，至少得有两个形状相同的层互为对照。"
+    ),
+    "All layers stretch space in one way, so they cannot be told apart.": "各层对空间的拉伸方式都一样，无从分辨。",
+    "The tokens of at least one model all look alike.": "至少有一个模型的词元看上去全都一样。",
+    "The models have too few common tokens for their width.": "相对于模型的宽度，共同的词元太少。",
+    "The models are too wide for their spaces of answers to be compared at a small price.": (
+        "模型太宽，比较回答的空间要花太多时间。"
+    ),
+    "The last layer of at least one model is empty.": "至少有一个模型的最后一层是空的。",
+    "At least one side has no Python code beside its weights.": "至少有一方的权重旁边没有 Python 代码。",
+    "The code beside at least one model is no Python that can be read within the limits.": (
+        "至少有一方的代码不是能在限度之内读取的 Python。"
+    ),
+    "The code beside at least one model is common framework code only.": "至少有一方的代码全是通用的框架代码。",
     "There are no weights to compare on at least one side.": "至少有一方没有可比较的权重。",
 }
 
@@ -555,6 +618,67 @@ def _tensor_names(finding: Finding, language: str, leaned_on: bool) -> str:
     }[language].format(after=after, agree=where["agree"], n=finding["n"], sizes=sizes)
 
 
+def _strangers(finding: Finding, language: str) -> str:
+    """What strangers reached, so that nobody takes a high value for a sign."""
+    low, high, pairs = finding["where"]["strangers"]
+    return TEXT["strangers"][language].format(low=low, high=high, pairs=pairs)
+
+
+def _norm_gains(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "Norm gains, centred, correlate at {r:.2f}{strangers}. Their plain cosine, {cosine:.3f}, is near one for "
+        "strangers too and tells nothing.",
+        "zh": "归一化增益减去均值后的相关为 {r:.2f}{strangers}。不减均值的余弦为 {cosine:.3f}，"
+        "没有关系的模型也接近 1，说明不了什么。",
+    }[language].format(
+        r=finding["statistic"], cosine=finding["where"]["cosine"], strangers=_strangers(finding, language)
+    )
+
+
+def _spectra(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "By their singular values, layers at one place are {r:.2f} nearer than others (1 is equal){strangers}.",
+        "zh": "按奇异值看，同一位置的层比其他层更接近，程度为 {r:.2f}（1 为相同）{strangers}。",
+    }[language].format(r=finding["statistic"], strangers=_strangers(finding, language))
+
+
+def _token_geometry(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "Likenesses between {tokens} tokens correlate at {r:.2f}{strangers}.",
+        "zh": "{tokens} 个词元两两之间的相似程度，在两个模型里的相关为 {r:.2f}{strangers}。",
+    }[language].format(
+        tokens=finding["where"]["tokens"], r=finding["statistic"], strangers=_strangers(finding, language)
+    )
+
+
+def _head_space(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "The spaces of possible answers overlap by {r:.2f} beyond chance{strangers}.",
+        "zh": "可能的回答所在的空间，超出偶然的重合为 {r:.2f}{strangers}。",
+    }[language].format(r=finding["statistic"], strangers=_strangers(finding, language))
+
+
+def _code_likeness(finding: Finding, language: str, leaned_on: bool) -> str:
+    spans = [
+        TEXT["span"][language].format(
+            file_a=code(span["file_a"]), first_a=span["lines_a"][0], last_a=span["lines_a"][1],
+            file_b=code(span["file_b"]), first_b=span["lines_b"][0], last_b=span["lines_b"][1],
+        )
+        for span in finding["where"]["spans"][:3]
+    ]  # fmt: skip
+    if not spans:
+        return {
+            "en": "The programs beside the weights share nothing beyond common framework code.",
+            "zh": "除去通用的框架代码，权重旁边的程序没有共同之处。",
+        }[language]
+    return {
+        "en": "Of the program code beyond the framework's, {share} is the same but for names and layout: {spans}.",
+        "zh": "除去框架代码，程序有 {share} 只在命名和排版上不同：{spans}。",
+    }[language].format(share=percent(finding["statistic"]), spans={"en": "; ", "zh": "；"}[language].join(spans))
+
+
+# Findings told under the answer's details, apart from its reasons.
+BACKGROUND = ("norm_gains", "spectra", "token_geometry", "head_space", "code_likeness")
 REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "same_values": _same_values,
     "unit_order": _unit_order,
@@ -566,4 +690,9 @@ REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "same_tokenizer": _same_tokenizer,
     "same_configuration": _same_configuration,
     "tensor_names": _tensor_names,
+    "norm_gains": _norm_gains,
+    "spectra": _spectra,
+    "token_geometry": _token_geometry,
+    "head_space": _head_space,
+    "code_likeness": _code_likeness,
 }
