@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".zip")
 # Hashing is slow: a larger file gets a stand-in for its digest, so that no two of them are equal by digest.
 HASHED_BYTES = 256_000_000
+_PIECE = 1 << 20
 
 Kind = Literal[
     "status", "no_range", "wrong_range", "changed", "truncated", "reset", "stalled", "slow", "redirect", "garbage"
@@ -65,17 +66,17 @@ class Fault:
     location: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """One request as the server saw it; `served` counts the bytes of the body that were sent."""
+    """One request as the server saw it; `served` counts the bytes of the body, from when they are on their way."""
 
     server: str
     method: str
     path: str
     range: str | None
-    status: int
-    served: int
     authorization: str | None
+    status: int = 0
+    served: int = 0
 
 
 class HubEmulator:
@@ -177,27 +178,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer("")
 
     def _answer(self, body: str) -> None:
-        self.status, self.sent = 0, 0
         hub = self.server.hub
-        try:
-            if hub.pace:
-                time.sleep(hub.pace)
-            fault = hub.fault_for(self.path)
-            if fault is None or not self._fail_early(fault):
-                self._route(body, fault)
-        finally:
-            with hub.lock:
-                hub.requests.append(
-                    Request(
-                        self.server.name,
-                        self.command,
-                        self.path,
-                        self.headers.get("Range"),
-                        self.status,
-                        self.sent,
-                        self.headers.get("Authorization"),
-                    )
-                )
+        asked, token = self.headers.get("Range"), self.headers.get("Authorization")
+        self.entry = Request(self.server.name, self.command, self.path, asked, token)
+        with hub.lock:
+            hub.requests.append(self.entry)
+        if hub.pace:
+            time.sleep(hub.pace)
+        fault = hub.fault_for(self.path)
+        if fault is None or not self._fail_early(fault):
+            self._route(body, fault)
 
     def _fail_early(self, fault: Fault) -> bool:
         if fault.kind == "status":
@@ -324,8 +314,11 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _part(self, stream: object, start: int, stop: int) -> None:
-        if stop > start:
-            self.sent += self.connection.sendfile(stream, start, stop - start)  # type: ignore[arg-type]
+        for begin in range(start, stop, _PIECE):
+            count = min(_PIECE, stop - begin)
+            # Counted before the reader can have it, so that nobody who has it sees it uncounted.
+            self.entry.served += count
+            self.connection.sendfile(stream, begin, count)  # type: ignore[arg-type]
 
     def _json(self, content: object) -> None:
         self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
@@ -337,11 +330,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self._head(status, len(body), headers)
         if self.command != "HEAD":
+            self.entry.served += len(body)
             self.wfile.write(body)
-            self.sent += len(body)
 
     def _head(self, status: int, length: int, headers: Mapping[str, str]) -> None:
-        self.status = status
+        self.entry.status = status
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

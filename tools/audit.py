@@ -161,7 +161,9 @@ def _compared(
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,
-        "components": components(measured.read, findings, verdict.answer) if has_weights else [],
+        "components": (
+            components(measured.read, findings, verdict.answer) if has_weights and not measured.by_digest else []
+        ),
         "findings": {name: finding_record(probe_named(name), finding) for name, finding in findings.items()},
         "behaviour": None,
         "attribution": _attribution(parts),
@@ -179,6 +181,7 @@ def _compared(
             base=origin is not None,
             power=power,
             everything=measured.everything,
+            by_digest=measured.by_digest,
         ),
         "reproduce": _reproduce(names, comparison),
     }  # fmt: skip

@@ -65,6 +65,10 @@ class StoredFile(Protocol):
         What was expected is not read twice from afar; it may be forgotten once it has been read. Raises as `read`.
         """
 
+    @property
+    def stated_sha256(self) -> str | None:
+        """The digest that whoever stores the file states, in hexadecimal; None where it has to be computed."""
+
     def sha256(self) -> str | None:
         """Return the digest in hexadecimal, or None for a file too large to hash."""
 

@@ -77,6 +77,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Where tokenizers differ, only the text of the answers is compared, not the probabilities.",
         "zh": "分词器不同时，只比较回答的文字，不比较概率。",
     },
+    "by_digest": {
+        "en": "That the files are equal was taken from the digests that the hub states; no weights were read.",
+        "zh": "“文件相同”是根据平台给出的摘要判断的，没有读取任何权重。",
+    },
     "stress": {
         "en": "These disguises are the ones we know; others may exist.",
         "zh": "这里试的是我们已知的伪装方式，可能还有别的。",
@@ -96,6 +100,7 @@ def limits(
     power: Mapping[str, Any] | None = None,
     has_weights: bool = True,
     everything: bool = True,
+    by_digest: bool = False,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
@@ -104,6 +109,8 @@ def limits(
         return [TEXTS[key]["en"] for key in keys]
     if not everything:
         keys.append("sampled")
+    if by_digest:
+        keys.append("by_digest")
     if answer in ("disguised_copy", "derived", "shared_part"):
         keys += ["base_believed"] if base else ["siblings"]
         keys.append("same_start")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tools.comparison import Comparison
+from tools.digests import equal_by_digest
 from tools.errors import UserError
 from tools.evidence import Finding, Probe, finding_record
 from tools.power import measure_power
@@ -38,13 +39,17 @@ OF_WHOLE_LAYERS = "unit_partners"
 
 @dataclass
 class Measured:
-    """What was found. `models` knows the roles and sizes of the whole models, `read` those of what was read of them."""
+    """What was found. `models` knows the roles and sizes of the whole models, `read` those of what was read of them.
+
+    `by_digest`: the files are equal by their stated digests, and nothing was read.
+    """
 
     models: Comparison
     read: Comparison
     findings: dict[str, Finding] = field(default_factory=dict)
     power: dict[str, Any] | None = None
     everything: bool = True
+    by_digest: bool = False
 
     def linked(self) -> bool:
         return any(links(name, finding) for name, finding in self.findings.items())
@@ -61,6 +66,11 @@ class Measured:
 def measure(comparison: Comparison, listener: Listener | None) -> Measured:
     """Every question that the two models allow. Raises UserError for models that cannot be compared, Cancelled."""
     has_weights = comparison.a.has_weights and comparison.b.has_weights
+    if has_weights and (same := equal_by_digest(comparison.a, comparison.b)) is not None:
+        record = finding_record(probe_named("same_values"), same)
+        tell(listener, "same_values", "started", None, None)
+        tell(listener, "same_values", "done", 0.0, record)
+        return Measured(comparison, comparison, {"same_values": same}, by_digest=True)
     parts = [comparison.a, comparison.b] + ([comparison.base] if comparison.base is not None else [])
     if has_weights and is_large(parts):
         return _measure_large(comparison, listener)

@@ -121,6 +121,8 @@ class Layout:
         """Names of the floating tensors, not buffers by name, that hold NaN; or infinity although not a mask."""
         found = []
         whole = self.checkpoint.bytes_total <= READ_ALL_BYTES
+        if whole:
+            self.checkpoint.expect((name, None, None) for name in self.candidates)
         for name in self.candidates:
             values = self.checkpoint.read(name).float() if whole else self._sample(name)
             if torch.isfinite(values).all():

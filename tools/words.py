@@ -486,6 +486,11 @@ def percent(share: float) -> str:
 def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
     share = max(where["share_of_a"], where["share_of_b"])
+    if where.get("equal_files"):
+        return {
+            "en": "The weight files are the same ones, by the SHA-256 digests that the hub states: {n}.",
+            "zh": "按平台给出的 SHA-256 摘要，双方的权重文件完全相同，共 {n} 个。",
+        }[language].format(n=where["equal_files"])
     if share == 0.0:
         return {
             "en": "No tensor of one model has the values of a tensor of the other.",

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from tests.hub_emulator import HubEmulator, Repository
 from tools.audit import compare, describe
 from tools.errors import Cancelled, UserError
+from tools.report import markdown
 from tools.sources import open_checkpoint
 from tools.sources.hub_names import HubName, hub_name
 from tools.sources.ranges import cut, joined, missing
@@ -173,6 +174,41 @@ class TestReading:
         assert result["a"]["revision"] == hub.repositories["o/original"].branches["main"]
         assert len(hub.requests) <= 16
         assert "--seed" in result["reproduce"]["command"] and "o/original" in result["reproduce"]["command"]
+
+    def test_equal_digests_need_no_weights(self, start_hub: StartHub, tmp_path: Path) -> None:
+        """Two repositories with the same files are identical, however they call the files."""
+        again = tmp_path / "again"
+        shutil.copytree(EXHIBITS / "original", again)
+        (again / "model.safetensors").rename(again / "weights.safetensors")
+        hub = start_hub({"o/original": EXHIBITS / "original", "o/again": again})
+        result = compare("o/original", "o/again")
+        assert result["answer"] == "identical" and result["because"] == ["same_values"]
+        assert result["cost"]["bytes_read_a"] == result["cost"]["bytes_read_b"] == 0
+        assert list(result["findings"]) == ["same_values"]
+        assert result["findings"]["same_values"]["where"]["equal_files"] == 1
+        for language, word in (("en", "digests"), ("zh", "摘要")):
+            text = markdown(result, language)
+            assert word in text.partition("## ")[2].partition("## ")[0] and text.count(word) >= 2
+        assert set(result["a"]["files"].values()) & set(result["b"]["files"].values()) - {None}
+        # The listing and the header are all that was read.
+        hub.clear()
+        compare("o/original", "o/again")
+        assert len(hub.requests) == 2
+
+    def test_one_unequal_file_is_looked_into(self, start_hub: StartHub, folder: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other"
+        shutil.copytree(folder, other)
+        held = tensors(1)
+        changed = {"layer.2.weight": held["layer.2.weight"], "layer.3.weight": held["layer.3.weight"] + 1e-3}
+        save_file(changed, other / "model-00002-of-00002.safetensors")
+        start_hub({"owner/name": folder, "owner/other": other})
+        result = compare("owner/name", "owner/other")
+        assert result["answer"] != "identical" and result["cost"]["bytes_read_a"] > 0
+        assert "equal_files" not in result["findings"]["same_values"]["where"]
+
+    def test_local_files_are_not_hashed_for_it(self, folder: Path) -> None:
+        result = compare(str(folder), str(folder))
+        assert "equal_files" not in result["findings"]["same_values"]["where"]
 
     def test_a_model_without_weights(self, start_hub: StartHub, folder: Path) -> None:
         for file in folder.glob("*.safetensors"):

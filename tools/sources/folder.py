@@ -57,6 +57,11 @@ class LocalFile:
     def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
         """A local file is read when it is read."""
 
+    @property
+    def stated_sha256(self) -> str | None:
+        """None: a disk states no digests."""
+        return None
+
     def sha256(self) -> str | None:
         """Return the digest in hexadecimal, or None for a large file; it is hashed once."""
         return self._digest

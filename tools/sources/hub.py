@@ -17,7 +17,7 @@ from tools.errors import UserError
 from tools.sources.connection import Connection, Target, connection_to
 from tools.sources.hub_names import HubName
 from tools.sources.model_files import ModelFiles, in_file, in_folder
-from tools.sources.range_cache import MemoryStore, RangeStore, StoredName, public_store
+from tools.sources.range_cache import MEMORY_BYTES, MemoryStore, RangeStore, StoredName, public_store
 from tools.sources.ranges import Span, cut, joined, missing
 from tools.sources.side_by_side import Work, side_by_side
 
@@ -28,8 +28,8 @@ GAP_BYTES = 64_000
 # No request is longer, so that many go side by side and little is lost when one breaks off.
 REQUEST_BYTES = 8_000_000
 # What is expected is fetched ahead up to this; the rest when it is read.
-AHEAD_BYTES = 256_000_000
-# The headers of nearly all weight files are shorter. A file that one request can bring is fetched whole.
+AHEAD_BYTES = MEMORY_BYTES
+# The headers of nearly all weight files are shorter.
 HEAD_BYTES = 64_000
 # A folder of more files is no model; each page lists up to 1,000.
 MOST_PAGES = 20
@@ -43,7 +43,7 @@ class HubFile:
 
     name: str
     size: int
-    digest: str | None
+    stated_sha256: str | None
     reading: _Reading = field(repr=False, compare=False)
     target: Target = field(repr=False, compare=False)
 
@@ -59,6 +59,10 @@ class HubFile:
         data = bytearray(stop - start)
         key = self.reading.key(self.target.file)
         lacking = missing([(start, stop)], self.reading.store.fill(key, start, data))
+        if lacking and self.size <= REQUEST_BYTES:
+            # What one request can bring is not asked for piece by piece.
+            self.expect([(0, self.size)])
+            lacking = missing([(start, stop)], self.reading.store.fill(key, start, data))
 
         def fetch(span: Span, abandoned: threading.Event) -> None:
             data[span[0] - start : span[1] - start] = self._fetched(span, abandoned)
@@ -84,7 +88,7 @@ class HubFile:
 
     def sha256(self) -> str | None:
         """Return the digest that the hub states for a large file, in hexadecimal; None for a small one."""
-        return self.digest
+        return self.stated_sha256
 
     def _fetch(self, span: Span, abandoned: threading.Event) -> None:
         self._fetched(span, abandoned)
@@ -230,8 +234,7 @@ def _fetch_heads(files: Iterable[StoredFile], reading: _Reading) -> None:
     pieces: list[Work] = []
     for file in files:
         if isinstance(file, HubFile):
-            whole = file.size <= REQUEST_BYTES
-            pieces += file.expected([(0, file.size if whole else HEAD_BYTES)])
+            pieces += file.expected([(0, HEAD_BYTES)])
     reading.run(pieces)
 
 

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 # Two models of 8 billion parameters, sampled, take about 0.1 GB; one read in full takes 16 GB and is not worth keeping.
 CACHE_GB = 5.0
-MEMORY_BYTES = 256_000_000
+# A model of this size is read whole.
+MEMORY_BYTES = 256 * 2**20
 
 _DIGEST_BYTES = 16
 _RANGE = re.compile(r"(\d{1,15})-(\d{1,15})")
