@@ -8,7 +8,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export ANONYMIZED_TELEMETRY := False
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint bench bench-accuracy bench-retrieval bench-conversation exhibits readme browser clean
+.PHONY: help setup run test check lint bench bench-accuracy bench-peers bench-retrieval bench-conversation exhibits readme browser clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -50,6 +50,13 @@ bench: bench-accuracy bench-retrieval bench-conversation  ## every benchmark
 
 bench-accuracy: $(VENV)/.run  ## strangers, attacks and adversaries on a zoo of small models (trains it first)
 	$(BIN)/python -m benchmarks.accuracy --json output/accuracy.json
+
+$(VENV)/.bench: requirements-bench.txt | $(VENV)/.run
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps --ignore-requires-python -r requirements-bench.txt
+	@touch $@
+
+bench-peers: $(VENV)/.bench  ## two public tools beside ours on strangers and copies
+	$(BIN)/python -m benchmarks.peers --json output/peers.json
 
 bench-retrieval: $(VENV)/.run  ## recall of the article search
 	$(BIN)/python -m benchmarks.retrieval

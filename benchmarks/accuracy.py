@@ -49,7 +49,6 @@ DECIDING = tuple(
 # In a few hundred pairs nothing rarer is expected; a list of what is tells where a null fails.
 SUSPICIOUS = -3.0
 MIRRORED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
-PEERS = ("cisco-ai-provenance-kit", "weightscope")
 
 
 def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0) -> Row:
@@ -273,14 +272,6 @@ def measure_price(zoo: Zoo, recipes: Sequence[str]) -> list[Row]:
     return rows
 
 
-def peers_here() -> dict[str, str]:
-    """Peer -> why it is not in the tables."""
-    return {
-        peer: "its command is not installed here" if shutil.which(peer) is None else "its command answers no pairs"
-        for peer in PEERS
-    }
-
-
 # --- tables ----------------------------------------------------------------------------------------
 
 
@@ -375,8 +366,6 @@ def print_report(report: Row) -> None:
             f"{row['recipe']:<10} {row['pair']:<10} comparing {row['seconds_comparing'] or 0:.2f} s, whole command "
             f"{row['seconds_in_all']:.1f} s ({row['seconds_computing']:.1f} s of processor), {memory}"
         )
-    for peer, reason in report["peers"].items():
-        print(f"{peer}: left out, {reason}")
 
 
 def _share(rows: Sequence[Row], key: str) -> float:
@@ -428,7 +417,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "uniformity": uniformity(strangers),
         "steadiness": measure_steadiness(zoo, recipes) if "price" in parts else [],
         "price": measure_price(zoo, recipes) if "price" in parts else [],
-        "peers": peers_here(),
         "seconds": None,
         "strangers": strangers,
         "attacks": attacks,

@@ -10,11 +10,12 @@ from tools.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens and their row numbers; merges in order; tokens added by hand; the class its configuration names."""
+    """Tokens and their row numbers; merges in order; tokens added by hand, and those of them that steer the model."""
 
     ids: dict[str, int]
     merges: tuple[str, ...]
     added: frozenset[str]
+    special: frozenset[str] = frozenset()
 
 
 def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
@@ -22,7 +23,9 @@ def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     if text := checkpoint.side_file("tokenizer.json"):
         return parse_tokenizer_json(text)
     if text := checkpoint.side_file("vocab.json"):
-        return parse_vocab_json(text, checkpoint.side_file("merges.txt"))
+        added = checkpoint.side_file("added_tokens.json") or b"{}"
+        special = checkpoint.side_file("special_tokens_map.json") or b"{}"
+        return parse_vocab_json(text, checkpoint.side_file("merges.txt"), added, special)
     if text := checkpoint.side_file("vocab.txt"):
         lines = text.decode("utf-8", "replace").splitlines()
         return Vocabulary({token: number for number, token in enumerate(lines)}, (), frozenset())
@@ -42,24 +45,40 @@ def parse_tokenizer_json(text: bytes) -> Vocabulary | None:
     elif isinstance(table, list):
         ids = {str(row[0]): number for number, row in enumerate(table) if isinstance(row, list) and row}
     added = document.get("added_tokens")
-    extra = {
-        str(token["content"]): token["id"]
+    tokens = [
+        token
         for token in (added if isinstance(added, list) else [])
         if isinstance(token, dict) and isinstance(token.get("id"), int) and token["id"] >= 0 and "content" in token
-    }
+    ]
+    extra = {str(token["content"]): token["id"] for token in tokens}
+    special = frozenset(str(token["content"]) for token in tokens if token.get("special") is True)
     ids = {**ids, **extra}
     merges = model.get("merges")
     pairs = merges if isinstance(merges, list) else []
     joined = tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in pairs)
-    return Vocabulary(ids, joined, frozenset(extra)) if ids else None
+    return Vocabulary(ids, joined, frozenset(extra), special) if ids else None
 
 
-def parse_vocab_json(text: bytes, merges: bytes | None) -> Vocabulary | None:
-    """GPT-2's pair of files: a table token -> id, and merges one per line under a version comment."""
-    ids = _ids(_json_object(text))
+def parse_vocab_json(
+    text: bytes, merges: bytes | None, added: bytes = b"{}", special: bytes = b"{}"
+) -> Vocabulary | None:
+    """GPT-2's files: a table token -> id, merges one per line under a version comment, added and special tokens."""
+    extra = _ids(_json_object(added))
+    ids = {**_ids(_json_object(text)), **extra}
     lines = merges.decode("utf-8", "replace").splitlines() if merges else []
     kept = tuple(line for line in lines if line and not line.startswith("#version"))
-    return Vocabulary(ids, kept, frozenset()) if ids else None
+    return Vocabulary(ids, kept, frozenset(extra), _special(special) & ids.keys()) if ids else None
+
+
+def _special(text: bytes) -> frozenset[str]:
+    """The tokens of a special_tokens_map: each a text, an object with `content`, or a list of these."""
+    found = []
+    for value in _json_object(text).values():
+        for entry in value if isinstance(value, list) else [value]:
+            content = entry.get("content") if isinstance(entry, dict) else entry
+            if isinstance(content, str):
+                found.append(content)
+    return frozenset(found)
 
 
 def _ids(table: dict[str, object]) -> dict[str, int]:

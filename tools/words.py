@@ -574,14 +574,49 @@ def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:
     }[language].format(share=percent(max(0.0, finding["statistic"])))
 
 
+TOKENIZERS: dict[str, Words] = {
+    "same": {
+        "en": "Both tokenizers have the same tokens under the same numbers{merges}; strangers often share one.",
+        "zh": "两个分词器的词元和编号都相同{merges}；没有关系的模型也常常共用一个。",
+    },
+    "contained": {
+        "en": "One tokenizer has the tokens of the other under the same numbers, and {more} more{merges}; strangers often "
+        "build on one.",
+        "zh": "一个分词器包含另一个的全部词元，编号也相同，另外多出 {more} 个{merges}；没有关系的模型也常常这样沿用。",
+    },
+    "inserted": {
+        "en": "One tokenizer is the other with {more} tokens inserted, so those behind moved by {step}{merges}; strangers "
+        "often build on one.",
+        "zh": "一个分词器是在另一个当中插入了 {more} 个词元，后面的编号移动了 {step} 位{merges}；"
+        "没有关系的模型也常常这样沿用。",
+    },
+    "shifted": {
+        "en": "Both tokenizers have the same tokens, all numbers moved by {step}{merges}; strangers often build on one.",
+        "zh": "两个分词器的词元相同，所有编号都移动了 {step} 位{merges}；没有关系的模型也常常这样沿用。",
+    },
+    "renumbered": {
+        "en": "The tokenizers share {share} of their tokens, under other numbers{merges}; strangers do that too.",
+        "zh": "两个分词器共有 {share} 的词元，编号却不同{merges}；没有关系的模型也会这样。",
+    },
+    "partly": {
+        "en": "The tokenizers share {share} of their tokens{merges}, as any two may.",
+        "zh": "两个分词器共有 {share} 的词元{merges}；任何两个分词器都可能如此。",
+    },
+    "merges": {"en": " ({share} of the merges)", "zh": "（合并规则 {share} 相同）"},
+}
+
+
 def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
     configuration = where.get("configuration")
     if "tokens_shared" in where:
-        return {
-            "en": "The tokenizers share {share} of their tokens; strangers often do.",
-            "zh": "两个分词器共有 {share} 的词元；没有关系的模型也常常如此。",
-        }[language].format(share=percent(where["tokens_shared"]))
+        merges = where["merges_shared"]
+        return TOKENIZERS[where["relation"]][language].format(
+            share=percent(where["tokens_shared"]),
+            more=where["more_tokens"],
+            step=abs(where["moved_by"]),
+            merges="" if merges is None else TOKENIZERS["merges"][language].format(share=percent(merges)),
+        )
     if configuration and configuration["equal"]:
         same = {
             "en": "The tokenizer configurations are equal in all {keys} entries.",

@@ -153,22 +153,30 @@ def test_a_contained_vocabulary() -> None:
     (likeness,) = tokenizer_pairs("contained")
     assert likeness["share_of_a"] == 1.0 and likeness["same_number"] == 1.0
     assert 0.99 < likeness["tokens_shared"] < 1.0
+    assert (likeness["relation"], likeness["more_tokens"], likeness["merges_shared"]) == ("contained", 38, 1.0)
+    assert (likeness["added_of_a"], likeness["added_of_b"], likeness["special_of_b"]) == (0, 39, 1)
 
 
 def test_a_reused_vocabulary_with_other_numbers() -> None:
     (likeness,) = tokenizer_pairs("permuted")
     assert likeness["tokens_shared"] > 0.99 and likeness["same_number"] < 0.01
+    # The numbers are shuffled, the merges and their order are not.
+    assert likeness["relation"] == "renumbered" and likeness["same_order"] == pytest.approx(0.5, abs=0.05)
+    assert likeness["first_merges_equal"] == 50_000
 
 
 def test_a_derived_vocabulary() -> None:
     (likeness,) = tokenizer_pairs("derived")
     assert likeness["tokens_shared"] > 0.99
     assert likeness["same_number"] == pytest.approx(0.971, abs=0.005)
+    assert (likeness["relation"], likeness["moved_by"], likeness["same_order"]) == ("inserted", 1, 1.0)
+    assert likeness["special_shared"] == likeness["special_of_a"] - 1 == likeness["special_of_b"] - 2
 
 
 def test_independent_vocabularies() -> None:
     for likeness in tokenizer_pairs("independent"):
         assert likeness["tokens_shared"] < 0.8 and likeness["same_number"] < 0.2
+        assert likeness["relation"] == "partly" and likeness["same_order"] < 0.6
 
 
 def test_likeness_turns_with_the_sides() -> None:

@@ -4,8 +4,8 @@ A norm multiplies every coordinate by a learned gain. All gains lie near one, so
 two models: that figure falsely accused the makers of Solar in January 2026. Here each vector of gains is centred first,
 and the plain cosine is shown beside for comparison.
 
-Blind to: gains folded into the weights behind them, coordinates put into another order or rotated, tensors without
-their usual names. One recipe can push the same coordinates in strangers, so this opens a question and closes none.
+Blind to: gains folded into the weights behind them, coordinates put into another order or rotated. One recipe can push
+the same coordinates in strangers, so this opens a question and closes none.
 """
 
 from __future__ import annotations
@@ -69,10 +69,13 @@ def _gains(comparison: Comparison, side: Side) -> list[tuple[str, np.ndarray]]:
     found = []
     for name in layout.candidates:
         shape = checkpoint.shapes[name]
-        if len(shape) != 1 or shape[0] < FEWEST_GAINS or not has_role(name, "norm_gain"):
+        if len(shape) != 1 or shape[0] < FEWEST_GAINS:
             continue
         comparison.check()
         gain = layout.gain(name).double().numpy()
+        # Under another name a vector of the inner width is a gain if it only ever scales up or down.
+        if not has_role(name, "norm_gain") and not (shape[0] == layout.residual_width and (gain > 0).all()):
+            continue
         if np.isfinite(gain).all() and gain.std() > LEAST_SPREAD * max(float(np.abs(gain).max()), 1e-30):
             found.append((name, gain))
     return found

@@ -1,14 +1,18 @@
 """Do the two models cut text into the same tokens?
 
-Compares the token lists, their numbers, the merges and the tokens added by hand. Reusing a tokenizer is ordinary and
-often recommended, so this opens a question and never closes it.
+Compares the tokens, their numbers and order, the merges, and the added and special tokens apart, and says how one list
+could be made from the other. Reusing a tokenizer is ordinary and often recommended, so this opens a question and never
+closes it.
 
 Blind to: weights. Strangers share tokenizers, and a copy may carry a new one.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tools.comparison import Comparison
@@ -20,6 +24,11 @@ NULL = "none: strangers of one family share a tokenizer"
 ROLE = "context"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "Jaccard index of the token sets; ordered equality after the model-provenance-kit's vocabulary signals"
+
+# A vocabulary may lose or rename a few special tokens on its way and is still that vocabulary.
+NEARLY_ALL = 0.99
+# A small vocabulary inside one of twice its size is a common core, such as single letters.
+FEWEST_SHARED = 0.5
 
 
 def measure(comparison: Comparison) -> Finding:
@@ -38,23 +47,57 @@ def measure(comparison: Comparison) -> Finding:
 def vocabulary_likeness(a: Vocabulary, b: Vocabulary) -> dict[str, Any]:
     """How two vocabularies relate; every share between 0 and 1."""
     both = a.ids.keys() & b.ids.keys()
-    same_number = sum(a.ids[token] == b.ids[token] for token in both)
-    shifts: dict[int, int] = {}
-    for token in both:
-        shift = b.ids[token] - a.ids[token]
-        shifts[shift] = shifts.get(shift, 0) + 1
+    shifts = Counter(b.ids[token] - a.ids[token] for token in both)
     merges = set(a.merges) & set(b.merges)
+    in_order = sorted(both, key=a.ids.__getitem__)
+    rising = sum(b.ids[one] < b.ids[other] for one, other in itertools.pairwise(in_order))
+    relation, moved = _relation(a, b, shifts)
     return {
+        "relation": relation,
+        "moved_by": moved,
+        "more_tokens": abs(len(a.ids) - len(b.ids)),
         "tokens_shared": len(both) / max(len(a.ids.keys() | b.ids.keys()), 1),
         "share_of_a": len(both) / max(len(a.ids), 1),
         "share_of_b": len(both) / max(len(b.ids), 1),
-        "same_number": same_number / max(len(both), 1),
+        "same_number": shifts[0] / max(len(both), 1),
+        "same_order": rising / max(len(both) - 1, 1),
         "most_common_shift": max(shifts, key=lambda shift: shifts[shift], default=0),
         "merges_shared": len(merges) / max(len(set(a.merges) | set(b.merges)), 1) if a.merges or b.merges else None,
+        "first_merges_equal": _beginning(a.merges, b.merges),
         "added_shared": len(a.added & b.added),
         "added_of_a": len(a.added),
         "added_of_b": len(b.added),
+        "special_shared": len(a.special & b.special),
+        "special_of_a": len(a.special),
+        "special_of_b": len(b.special),
     }
+
+
+def _beginning(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many merges both lists begin with; training adds them one by one, so order is part of the making."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def _relation(a: Vocabulary, b: Vocabulary, shifts: Counter[int]) -> tuple[str, int]:
+    """What was done to one vocabulary to get the other, and by how much numbers moved, from a to b.
+
+    "same"; "contained": one has more tokens and both the same numbers; "inserted": as contained, but what stands behind
+    the new tokens moved up; "shifted": all numbers moved by one step; "renumbered": the same tokens in another order;
+    "partly": anything else.
+    """
+    shared = sum(shifts.values())
+    if a.ids == b.ids:
+        return "same", 0
+    if shared < NEARLY_ALL * min(len(a.ids), len(b.ids)) or shared < FEWEST_SHARED * max(len(a.ids), len(b.ids)):
+        return "partly", 0
+    if shifts[0] >= NEARLY_ALL * shared:
+        return "contained", 0
+    moved = max((shift for shift in shifts if shift), key=lambda shift: (shifts[shift], -abs(shift)))
+    if shifts[moved] >= NEARLY_ALL * shared:
+        return "shifted", moved
+    if shifts[0] + shifts[moved] >= NEARLY_ALL * shared and shifts[0] >= shifts[moved]:
+        return "inserted", moved
+    return "renumbered", 0
 
 
 def _configuration_likeness(comparison: Comparison) -> dict[str, Any] | None:
