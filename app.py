@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from agent.settings import badge
 from page import card, markup
 from page.conversation import Notice
-from page.exhibits import Exhibit, read_exhibits, starters
+from page.exhibits import Exhibit, lessons_offered, read_exhibits, starters
 from page.programs import compare
 from page.safety import ClosedDoors
 from page.visits import LONGEST_MESSAGE, Assistant, LateAssistant, Visit, Visits
@@ -36,6 +36,9 @@ FOLDER = Path(__file__).resolve().parent / "page"
 # Comparisons share two cores with the page: two run at a time, sixteen wait, the rest is told to come back.
 AT_ONCE = 2
 IN_LINE = 16
+
+# The files of a lesson, in the order of Visits.sheets.
+SHEETS = ("lesson_markdown", "lesson_teacher", "lesson_students")
 
 THEME = gr.themes.Base(
     primary_hue="blue",
@@ -121,11 +124,25 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                         stories.append((gr.Markdown(**as_written, elem_classes="story"), exhibit))
                         for question in exhibit.questions:
                             questions.append((gr.Button(question["en"], size="sm", elem_classes="ask"), question))
+                with gr.Tab(say("en", "tab_lessons"), id="lessons") as tab_lessons:
+                    lessons_intro = gr.Markdown(**as_written)
+                    with gr.Row(visible=False, elem_id="sheets") as sheets:
+                        lesson_markdown = gr.DownloadButton(
+                            say("en", "lesson_markdown"), size="sm", elem_id="lesson-md"
+                        )
+                        lesson_teacher = gr.DownloadButton(
+                            say("en", "lesson_teacher"), size="sm", elem_id="lesson-teacher"
+                        )
+                        lesson_students = gr.DownloadButton(
+                            say("en", "lesson_students"), size="sm", elem_id="lesson-students"
+                        )
+                    chips = [(gr.Button(chip["en"], size="sm", elem_classes="ask"), chip) for chip in lessons_offered()]
                 with gr.Tab(say("en", "tab_method"), id="method") as tab_method:
                     method = gr.Markdown(card.method("en", badge("en")), **as_written)
 
         buttons = [send, stop]
-        evidence = [tabs, findings, raw, downloads, raw_fold, report, data]
+        lesson_files = [lesson_markdown, lesson_teacher, lesson_students]
+        evidence = [tabs, findings, raw, downloads, raw_fold, report, data, sheets, *lesson_files]
 
         def buttons_now(visit: Visit) -> list[Any]:
             return [gr.update(interactive=not visit.busy), gr.update(interactive=visit.busy)]
@@ -133,14 +150,17 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
         def evidence_now(visit: Visit) -> list[Any]:
             has_result = visit.result is not None
             paths = visits.downloads(visit) or (None, None)
+            printed = visits.sheets(visit)
             return [
-                gr.Tabs(selected="evidence" if has_result else "method"),
+                gr.Tabs(selected=visit.tab),
                 card.findings(visit.result, visit.language),
                 dict(visit.result) if visit.result is not None else None,
                 gr.update(visible=has_result),
                 gr.update(visible=has_result),
                 gr.update(value=paths[0]),
                 gr.update(value=paths[1]),
+                gr.update(visible=printed is not None),
+                *(gr.update(value=path) for path in printed or (None, None, None)),
             ]
 
         def ask(message: str, chosen: Language, request: gr.Request) -> list[Any]:
@@ -181,12 +201,15 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
         labels = [heading, language, chat, box, send, stop, new, tab_evidence, tab_exhibits, tab_method]
         labels += [raw_fold, intro, method, findings, report, data]
         labels += [part for part, _ in stories] + [part for part, _ in questions]
+        labels += [tab_lessons, lessons_intro, *lesson_files] + [part for part, _ in chips]
 
         def relabel(chosen: Language, request: gr.Request) -> list[Any]:
             visit = visits.of(request.session_hash)
             visit.language = chosen
             paths = visits.downloads(visit) or (None, None)
+            printed = visits.sheets(visit) or (None, None, None)
             told = say(chosen, "exhibits_intro" if exhibits else "no_exhibits")
+            taught = say(chosen, "lessons_intro" if exhibits else "no_exhibits")
             return [
                 _heading(chosen),
                 gr.update(value=chosen, label=say(chosen, "language")),
@@ -206,6 +229,10 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                 gr.update(label=say(chosen, "download_json"), value=paths[1]),
                 *(card.story(exhibit.title[chosen], exhibit.story[chosen]) for _, exhibit in stories),
                 *(gr.update(value=question[chosen]) for _, question in questions),
+                gr.update(label=say(chosen, "tab_lessons")),
+                markup.block("intro", [f"<p>{taught}</p>"]),
+                *(gr.update(label=say(chosen, key), value=path) for key, path in zip(SHEETS, printed, strict=True)),
+                *(gr.update(value=chip[chosen]) for _, chip in chips),
             ]
 
         def greet(request: gr.Request) -> list[Any]:
@@ -222,7 +249,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
             send.click(ask, [box, language], asked, **at_once),
             chat.example_select(ask_shown, [language], asked, **at_once),
             chat.option_select(ask_shown, [language], asked, **at_once),
-            *(part.click(ask, [part, language], asked, **at_once) for part, _ in questions),
+            *(part.click(ask, [part, language], asked, **at_once) for part, _ in [*questions, *chips]),
         ]
         for start in starts:
             start.then(

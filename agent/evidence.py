@@ -129,7 +129,7 @@ def passages_for_model(passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-_SHOWN_WHILE_RUNNING = ("question", "role", "statistic", "unit", "log10_pvalue", "n", "abstained")
+_SHOWN_WHILE_RUNNING = ("answer", "question", "role", "statistic", "unit", "log10_pvalue", "n", "abstained")
 
 
 def progress(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,12 @@ from agent.wording import (
     first_sentences,
     marked,
     paragraphs,
-    passage_body,
     passage_text,
 )
+from lessons.reading import NAMES
+from lessons.reading import lesson as read
+from lessons.run import taught
+from lessons.taught import Row
 
 MOST_OPTIONS = 5
 
@@ -62,9 +65,7 @@ class Speaker(FollowUps):
             records = [done.artifact for done in measured if done.tool == tool and done.error is None]
             if records:
                 return tell(records)
-        if kind in ("article", "lesson", "closed", "people") and not any(
-            d.tool == "search_articles" for d in self.turn.done
-        ):
+        if kind in ("article", "closed", "people") and not any(d.tool == "search_articles" for d in self.turn.done):
             return self.not_covered()
         handler: Callable[[], Spoken] = getattr(self, f"on_{kind}", self.on_help)
         return handler()
@@ -95,17 +96,33 @@ class Speaker(FollowUps):
         return paragraphs(parts)
 
     def on_lesson(self) -> Spoken:
-        if not self.passages:
+        record = next((d.artifact for d in self.turn.done if d.tool == "lesson" and d.error is None), None)
+        if record is None:
             return self.not_covered()
-        body = passage_body(self.passages[0], self.language)
-        parts = [marked(body, "K1")] if body else [self.told("")]
-        if body:
-            for place, passage in enumerate(self.passages[1:3], 2):
-                lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
-                parts.append(f"**{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
-            parts.append(self.read_more())
-        a, b = settings.main_pair()
-        return Spoken(paragraphs(parts), False, self.chips("compare", a=a, b=b) + self.chips("case"))
+        lesson = taught(record, self.language)
+        steps = [self.say("lesson_step", title=step.title, minutes=step.minutes) for step in lesson.steps]
+        rows = [self._lesson_row(row) for row in lesson.rows]
+        parts = [
+            f"**{lesson.title}**",
+            lesson.summary,
+            self.say("lesson_plan", minutes=lesson.minutes),
+            "\n".join(f"{place}. {step}" for place, step in enumerate(steps, 1)),
+            self.say("lesson_measured"),
+            "\n".join(f"- {row}" for row in rows),
+            self.say("not_meaning", text=lesson.limits),
+            self.say("lesson_sheets", name=lesson.name),
+            self.read_more(),
+        ]
+        others = [read(name, self.language)["title"] for name in NAMES if name != lesson.name]
+        return Spoken(paragraphs(parts), False, tuple(self.say("chip_lesson", title=title) for title in others))
+
+    def _lesson_row(self, row: Row) -> str:
+        facts = {"a": model_name(row.a), "b": model_name(row.b), "answer": row.word}
+        return (
+            self.say("lesson_row_base", base=model_name(row.base), **facts)
+            if row.base
+            else self.say("lesson_row", **facts)
+        )
 
     def on_closed(self) -> Spoken:
         name = harmless(self.intent.about, 40)

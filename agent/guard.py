@@ -347,6 +347,8 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         spoken = self.guide.spoken(turn)
         if any(done.stopped for done in turn.done) or spoken.asks or not (turn.results or turn.passages):
             return self._checked(planned, turn)
+        if turn.intent.kind == "lesson":  # a plan with its times and answers is not for rewording
+            return self._checked(planned, turn)
         worded = self._worded(request, handler, turn, spoken)
         return worded if worded is not None else self._checked(planned, turn)
 

@@ -21,6 +21,7 @@ from agent.explain import explain
 from agent.shelf import Shelf
 from agent.turns import Turn, recall
 from agent.verdicts import Report, Spoken
+from lessons.reading import choose
 
 # The articles that help to read an answer, by what was changed and by the answer; the first that exist are shown.
 TOPICS_OF_CHANGES: Mapping[str, str] = {
@@ -96,6 +97,8 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
         return [(intent.kind, {"name": name}) for name in intent.models]
     if intent.kind == "article":
         return [_search(turn, TOPICS_OF_WORDS.get(intent.about, ()))]
+    if intent.kind == "lesson":
+        return [("lesson", {"name": choose(intent.question)}), _search(turn, TOPICS_OF_KINDS["lesson"])]
     if intent.kind in TOPICS_OF_KINDS:
         return [_search(turn, TOPICS_OF_KINDS[intent.kind])]
     # Something that may yet be covered; what is plainly another subject is not looked up.

@@ -19,6 +19,7 @@ from agent.phrases import knows, say
 from agent.toolbox import Turn as Occasion
 from agent.turns import recall
 from agent.wording import number
+from tools.words import ANSWERS
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,8 @@ def _progress(record: object, language: str) -> Step | None:
     title = say(language, key) if knows(key) else question_of(name, language) or _change_title(name, language)
     if "abstained" in finding:
         text = say(language, "step_abstained")
+    elif finding.get("answer") in ANSWERS:
+        text = str(ANSWERS[finding["answer"]]["word"]["zh" if language == "zh" else "en"])
     elif isinstance(finding.get("statistic"), (int, float)):
         text = number(finding["statistic"])
     else:

@@ -62,6 +62,12 @@ class TwoModels(_Arguments):
     b: ModelName
 
 
+class LessonName(_Arguments):
+    """A lesson by its name."""
+
+    name: Literal["mirror-cases", "card-sort", "swap-sides", "role-play", "predict-and-check"]
+
+
 class Question(_Arguments):
     """What to look up."""
 
@@ -75,7 +81,7 @@ class Question(_Arguments):
 
 
 class Toolbox:
-    """The five tools. Each function can be given, so that tests need neither weights nor articles."""
+    """The six tools. Each function can be given, so that tests need neither weights nor articles."""
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class Toolbox:
         describe: Callable[..., dict[str, Any]] | None = None,
         stress: Callable[..., dict[str, Any]] | None = None,
         behave: Callable[..., dict[str, Any]] | None = None,
+        lesson: Callable[..., dict[str, Any]] | None = None,
         search: Callable[..., list[Any]] | None = None,
         article: Callable[[str, str], Any] | None = None,
         allowed: Callable[[str], bool] | None = None,
@@ -92,6 +99,7 @@ class Toolbox:
         self._describe = describe or _late("tools.audit", "describe")
         self._stress = stress or _late("tools.audit", "stress")
         self._behave = behave or _late("tools.audit", "behave")
+        self._lesson = lesson or _late("lessons.run", "run")
         self._search = search or _late("knowledge.library", "search")
         self._article = article or _late("knowledge.library", "article")
         self._allowed = allowed or settings.allowed
@@ -103,6 +111,7 @@ class Toolbox:
             self._tool("describe", self.describe, OneModel, "Read what one model consists of."),
             self._tool("stress", self.stress, OneModel, "Change one model in many ways; see which are seen through."),
             self._tool("behave", self.behave, TwoModels, "Run two language models on the same prompts."),
+            self._tool("lesson", self.lesson, LessonName, "Fill a lesson for a class with a run on the exhibits."),
             self._tool("search_articles", self.search_articles, Question, "Look up words, cases, rules, lessons."),
         ]  # fmt: skip
 
@@ -138,6 +147,10 @@ class Toolbox:
     def behave(self, a: str, b: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
         """Run two models, and a control that the behaviour test chooses."""
         return self._measure("behave", (a, b), runtime, lambda **how: self._behave(a, b, **how))
+
+    def lesson(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
+        """Compare the exhibits of a lesson."""
+        return self._measure("lesson", (), runtime, lambda **how: self._lesson(name, **how))
 
     def search_articles(
         self,

@@ -86,14 +86,6 @@ def first_sentences(text: str, count: int) -> str:
     return "".join(sentences(flat)[:count]).strip()
 
 
-def passage_body(passage: Mapping[str, Any], language: str) -> str:
-    """A whole article, its headings as bold lines, every line made plain."""
-    body = str(passage.get("body") or "")
-    limit = 6 * LONGEST_PASSAGE["zh" if language == "zh" else "en"]
-    blocks = [re.sub(r"^#+\s*(.+)$", r"**\1**", block, flags=re.M) for block in body[:limit].split("\n\n")]
-    return paragraphs([passage_text(block, language) for block in blocks])
-
-
 def marked(text: str, mark: str) -> str:
     """The mark behind every paragraph."""
     return "\n\n".join(f"{block} [{mark}]" for block in text.split("\n\n") if block.strip())

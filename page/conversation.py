@@ -109,6 +109,24 @@ class Disguises:
 
 
 @dataclass
+class Lesson:
+    """The evidence cards of a lesson that was run on the exhibits."""
+
+    record: Mapping[str, Any]
+
+    def shown(self, language: Language) -> list[gr.ChatMessage]:
+        from lessons import document, sheets
+        from lessons.run import taught
+
+        lesson = taught(dict(self.record), language)
+        if not lesson.clues:
+            return []
+        summary = f"<summary>{sheets.word(language, 'cards')} ({len(lesson.clues)})</summary>"
+        cards = document.as_html(sheets.evidence_cards(lesson), lambda text: markup.plain(text, 2000))
+        return [_said(markup.block("lesson", [f"<details>{summary}{cards}</details>"]))]
+
+
+@dataclass
 class Reply:
     """What the agent says, checked, with its sources and the questions it offers next."""
 
@@ -141,7 +159,7 @@ class Notice:
         return [_said(markup.block("notice", [f"<p>{say(language, self.key, **self.facts)}</p>"]))]
 
 
-Entry = Question | Work | Comparison | Behaviour | Disguises | Reply | Notice
+Entry = Question | Work | Comparison | Behaviour | Disguises | Lesson | Reply | Notice
 
 
 class Conversation:
@@ -169,7 +187,7 @@ class Conversation:
                 entry.key = "waiting"
 
     def take(self, step: Step) -> Mapping[str, Any] | None:
-        """Show one step of the agent; returns the result of a comparison when the step brought one."""
+        """Show one step of the agent; returns what the panel beside the chat shows too: a comparison or a lesson."""
         if step.kind == "started":
             self._drop_thinking()
             self.add(Work(title=step.title))
@@ -229,6 +247,9 @@ class Conversation:
             return None
         if {"answer", "findings"} <= artifact.keys():
             self.add(Comparison(artifact))
+            return artifact
+        if {"lesson", "measured"} <= artifact.keys():
+            self.add(Lesson(artifact))
             return artifact
         if {"name", "rows"} <= artifact.keys():
             self.add(Disguises(artifact))

@@ -1,4 +1,7 @@
-"""The stories of the exhibits, read from exhibits/*/story.json. The true answer in them is never read."""
+"""The stories of the exhibits, read from exhibits/*/story.json, and the lessons on them.
+
+The true answer in a story is never read.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,17 @@ def read_exhibits(folder: Path = EXHIBITS) -> list[Exhibit]:
         except (OSError, ValueError, KeyError, TypeError):
             log.exception("cannot read the story %s", path.name)
     return exhibits
+
+
+def lessons_offered() -> list[dict[Language, str]]:
+    """What one says to get each lesson."""
+    from agent.phrases import say
+    from lessons.reading import NAMES, lesson
+
+    return [
+        {language: say(language, "chip_lesson", title=lesson(name, language)["title"]) for language in LANGUAGES}
+        for name in NAMES
+    ]
 
 
 def starters(exhibits: list[Exhibit], language: Language, count: int = STARTERS) -> list[str]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from page.conversation import Conversation, Notice
 from page.words import Language
@@ -35,6 +35,9 @@ CLOCK_SECONDS = 1.0
 MOST_VISITS = 300
 
 
+Tab = Literal["evidence", "lessons", "method"]
+
+
 class Assistant(Protocol):
     """What the page needs of agent.assistant.Assistant."""
 
@@ -53,6 +56,8 @@ class Visit:
         self.language: Language = "en"
         self.conversation = Conversation()
         self.result: Mapping[str, Any] | None = None
+        self.lesson: Mapping[str, Any] | None = None
+        self.tab: Tab = "method"
         self.question: str | None = None
         self.answering = False
         self.stop = threading.Event()
@@ -107,7 +112,7 @@ class Visits:
         return True
 
     def answer(self, visit: Visit) -> Iterator[bool]:
-        """Answer the noted question; yields after every visible change, True when the result is new.
+        """Answer the noted question; yields after every visible change, True when a result or a lesson is new.
 
         The agent runs in a thread of its own, so that Stop is seen while a tool is deep in its work.
         """
@@ -149,7 +154,8 @@ class Visits:
         visit.talks += 1
         visit.question = None
         visit.conversation = Conversation()
-        visit.result = None
+        visit.result = visit.lesson = None
+        visit.tab = "method"
 
     def leave(self, session: str | None) -> None:
         """Forget a closed tab."""
@@ -165,12 +171,38 @@ class Visits:
             return None
         from tools.report import markdown
 
-        if visit.folder is None:
-            visit.folder = Path(tempfile.mkdtemp(prefix="whose-weights-"))
-        report, data = visit.folder / "report.md", visit.folder / "report.json"
+        folder = self._folder(visit)
+        report, data = folder / "report.md", folder / "report.json"
         report.write_text(markdown(dict(visit.result), visit.language), encoding="utf-8")
         data.write_text(json.dumps(visit.result, ensure_ascii=False, indent=1), encoding="utf-8")
         return str(report), str(data)
+
+    def sheets(self, visit: Visit) -> tuple[str, str, str] | None:
+        """Paths of the newest lesson in the reader's language: Markdown, teacher's and students' sheet to print."""
+        if visit.lesson is None:
+            return None
+        from lessons import sheets
+        from lessons.run import taught
+
+        lesson = taught(dict(visit.lesson), visit.language)
+        texts = {
+            f"{lesson.name}-{visit.language}.md": sheets.markdown(lesson),
+            **{
+                f"{lesson.name}-{visit.language}-{sheet}.html": sheets.printable(lesson, sheet)
+                for sheet in sheets.SHEETS
+            },
+        }
+        paths = [self._folder(visit) / name for name in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            path.write_text(text, encoding="utf-8")
+        markdown, teacher, students = map(str, paths)
+        return markdown, teacher, students
+
+    @staticmethod
+    def _folder(visit: Visit) -> Path:
+        if visit.folder is None:
+            visit.folder = Path(tempfile.mkdtemp(prefix="whose-weights-"))
+        return visit.folder
 
     def _work(
         self,
@@ -224,12 +256,14 @@ class Visits:
                 self._show_failed(visit)
                 yield False
                 return
-            result = conversation.take(step)
+            news = conversation.take(step)
             spoken = spoken or step.kind in ("reply", "stopped", "error")
-            if result is not None:
-                visit.result = result
+            if news is not None and "lesson" in news:
+                visit.lesson, visit.tab = news, "lessons"
+            elif news is not None:
+                visit.result, visit.tab = news, "evidence"
             shown_at = time.monotonic()
-            yield result is not None
+            yield news is not None
 
     def _wait_for_last(self, visit: Visit) -> Iterator[bool]:
         """A stopped agent may still be in its last step; two must not speak in one conversation."""

@@ -36,6 +36,12 @@ TEXTS: dict[Language, dict[str, str]] = {
         "step_failed": "no result",
         "tab_evidence": "Evidence",
         "tab_exhibits": "Exhibits",
+        "tab_lessons": "Lessons",
+        "lessons_intro": "Lessons of 45 minutes for a class. Each runs comparisons on the exhibits now and fills its "
+        "cards, quiz and answers with what was measured. The two sheets open in a browser and print on A4.",
+        "lesson_markdown": "Lesson (Markdown)",
+        "lesson_teacher": "Teacher's sheet (print)",
+        "lesson_students": "Students' sheet (print)",
         "tab_method": "How it decides",
         "evidence_title": "All findings",
         "evidence_empty": "Nothing has been compared yet. After a comparison this table lists every check, "
@@ -186,6 +192,12 @@ TEXTS: dict[Language, dict[str, str]] = {
         "step_failed": "没有结果",
         "tab_evidence": "证据",
         "tab_exhibits": "展品",
+        "tab_lessons": "教案",
+        "lessons_intro": "45分钟的课。每一课都当场比较展品，把量到的数字填进卡片、测验和答案。"
+        "两张页用浏览器打开，可打印在A4纸上。",
+        "lesson_markdown": "教案（Markdown）",
+        "lesson_teacher": "教师页（打印）",
+        "lesson_students": "学生页（打印）",
         "tab_method": "如何判断",
         "evidence_title": "全部发现",
         "evidence_empty": "还没有比较过任何模型。比较之后，这张表会列出每一项检查、测得的数值，"

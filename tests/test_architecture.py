@@ -15,21 +15,23 @@ import yaml
 from tools.words import PROBES
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("tools", "knowledge", "agent", "page", "app", "exhibits", "benchmarks", "tests")
+PACKAGES = ("tools", "knowledge", "lessons", "agent", "page", "app", "exhibits", "benchmarks", "tests")
 LEFT_OUT = {"__pycache__", "output", "build", "dist"}
 
 # Who may import which of our own packages.
 ARROWS = {
     "tools": set(),
     "knowledge": set(),
-    "agent": {"tools", "knowledge"},
-    "page": {"agent", "tools", "knowledge"},
-    "app": {"page", "agent", "tools", "knowledge"},
+    "lessons": {"tools"},
+    "agent": {"tools", "knowledge", "lessons"},
+    "page": {"agent", "tools", "knowledge", "lessons"},
+    "app": {"page", "agent", "tools", "knowledge", "lessons"},
 }
 # Foreign packages that must not be named in a package at all, with the files that may.
 NEVER = {
     "tools": {"langchain", "langchain_core", "langgraph", "gradio", "chromadb", "plotly", "sentence_transformers"},
     "knowledge": {"gradio", "langchain", "langchain_core", "langgraph", "torch", "transformers", "plotly"},
+    "lessons": {"gradio", "langchain", "langchain_core", "langgraph", "torch", "transformers", "plotly", "chromadb"},
     "agent": {"gradio", "chromadb", "torch", "plotly"},
     "page": {"chromadb", "torch"},
 }
@@ -130,7 +132,12 @@ def loaded_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import knowledge, knowledge.library", "import agent, agent.assistant, agent.settings"]
+    "statement",
+    [
+        "import knowledge, knowledge.library",
+        "import lessons, lessons.run, lessons.sheets",
+        "import agent, agent.assistant, agent.settings",
+    ],
 )
 def test_heavy_imports_are_late(statement: str) -> None:
     loaded = loaded_by(statement)
@@ -143,7 +150,7 @@ def test_an_error_is_worded_without_loading_torch() -> None:
 
 
 def test_nothing_heavy_is_imported_at_once_by_the_page() -> None:
-    for package in ("app", "page", "agent"):
+    for package in ("app", "page", "agent", "lessons"):
         for path in sources(package):
             heavy = {name.partition(".")[0] for name in imports(path, at_once=True)} & HEAVY
             assert not heavy, f"{path.relative_to(ROOT)} imports {sorted(heavy)} at once"

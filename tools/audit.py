@@ -82,7 +82,7 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
             "hidden_units": units[0].width if units else None,
             "vocabulary": checkpoint.shapes[table][0] if table is not None else None,
             "files": checkpoint.files,
-            "limits": limits("describe", has_weights=checkpoint.has_weights),
+            "limits": limits("describe", has_weights=checkpoint.has_weights, undecoded=len(checkpoint.undecoded)),
         }
 
 
@@ -182,6 +182,7 @@ def _compared(
             power=power,
             everything=measured.everything,
             by_digest=measured.by_digest,
+            undecoded=sum(len(part.undecoded) for part in parts),
         ),
         "reproduce": _reproduce(names, comparison),
     }  # fmt: skip

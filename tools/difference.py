@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from tools.codebook import codebook_bits
 from tools.matching import spread_indices
 
 Kind = Literal["equal", "recast", "rescaled", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
@@ -138,7 +139,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
 def _quantised(
     x: torch.Tensor, y: torch.Tensor, left: torch.Tensor, scale: torch.Tensor | None
 ) -> tuple[Grid, Literal["a", "b"]] | None:
-    """The grid of the one side that lies on one, where the difference is as flat as rounding errors are.
+    """The grid of the one side that lies on one, where the difference is as flat as rounding errors are; uneven levels.
 
     `left` is the difference with the scale undone; the errors of a rounded side are flat in its own measure.
     """
@@ -155,7 +156,10 @@ def _quantised(
                 return grid_a, "a"
             if grid_b is not None and grid_a is None and flat[-1]:
                 return grid_b, "b"
-    return None
+    bits_a, bits_b = codebook_bits(x, y), codebook_bits(y, x)
+    if bits_a is not None and bits_b is None:
+        return Grid(bits_a, None), "a"
+    return (Grid(bits_b, None), "b") if bits_b is not None and bits_a is None else None
 
 
 def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:

@@ -1,7 +1,11 @@
-"""What a result cannot tell: sentences in both languages, chosen by the answer. No numbers are worded here."""
+"""What a result cannot tell: sentences in both languages, chosen by the answer.
+
+No measured number is worded here; only tensors that could not be looked at are counted.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +34,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Only a sample of these large models was read; a change in layers or rows outside it would not have been "
         "seen. A full comparison reads everything.",
         "zh": "这两个模型很大，只抽样读取了一部分；没有读到的层或行如果有改动，本次看不出来。完整比较会读取全部内容。",
+    },
+    "undecoded": {
+        "en": "Tensors stored in a way that cannot be decoded here, of which nothing is said: {count}.",
+        "zh": "有 {count} 个张量的存储方式在这里无法解码，结论不涉及它们。",
     },
     "intent": {
         "en": "This compares numbers. It says nothing of intent, permission, licences or who is right.",
@@ -101,12 +109,13 @@ def limits(
     has_weights: bool = True,
     everything: bool = True,
     by_digest: bool = False,
+    undecoded: int = 0,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
     if answer in ("stress", "describe"):
         keys = [answer] if has_weights else [answer, "no_weights"]
-        return [TEXTS[key]["en"] for key in keys]
+        return [TEXTS[key]["en"] for key in keys] + _undecoded(undecoded)
     if not everything:
         keys.append("sampled")
     if by_digest:
@@ -120,9 +129,18 @@ def limits(
         if power is not None and power.get("largest_noise_caught_reordered") is None:
             keys.append("no_reordered_power")
         keys += ["not_searched", "distillation"]
-    return [TEXTS[key]["en"] for key in [*dict.fromkeys(keys), "intent"]]
+    first, *others = [TEXTS[key]["en"] for key in [*dict.fromkeys(keys), "intent"]]
+    return [first, *_undecoded(undecoded), *others]
 
 
 def translated(sentence: str, language: str) -> str:
     """A sentence of `limits` in another language; the sentence itself where it is none of ours."""
-    return next((text.get(language, sentence) for text in TEXTS.values() if text["en"] == sentence), sentence)
+    for text in TEXTS.values():
+        pattern = re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)")
+        if found := re.fullmatch(pattern, sentence):
+            return text.get(language, text["en"]).format(**found.groupdict())
+    return sentence
+
+
+def _undecoded(count: int) -> list[str]:
+    return [TEXTS["undecoded"]["en"].format(count=count)] if count else []

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from agent.shelf import Shelf
 from agent.steps import Step
+from lessons.measuring import PAIRS
+from lessons.reading import lesson
 from tools.errors import printable
 
 LLAMA3V = {role: f"exhibits/llama3v/{role}" for role in ("base", "original", "sibling", "stranger", "suspect")}
@@ -120,6 +122,17 @@ class Audit:
         if self.poison:
             poison(made, self.poison)
         return made
+
+    def lesson(self, name: str, *, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+        """lessons.run without weights: every check of a pair scores as a copy or as a stranger does."""
+        self.calls.append(("lesson", (name,)))
+        self._work(on_finding, stop)
+        measured = {pair: _found(pair) for pair in PAIRS}
+        return {
+            "lesson": name,
+            "minutes": [45, *(step["minutes"] for step in lesson(name, "en")["steps"])],
+            "measured": measured,
+        }
 
     def describe(self, name: str, *, stop: Any = None) -> dict[str, Any]:
         self.calls.append(("describe", (name,)))
@@ -336,6 +349,21 @@ class Report:
         return f"# {self.summary(made, language)['word']}\n\n{self.summary(made, language)['headline']}"
 
 
+def _found(pair: str) -> dict[str, Any]:
+    apart = pair in ("stranger", "solar")
+    checks = ("unit_order", "unit_partners", "same_configuration", "same_tokenizer", "tensor_names", "shared_additions")
+    values = dict.fromkeys((*checks, "norm_cosine", "norm_correlation", "largest_noise_caught"), 0.0 if apart else 0.9)
+    word = {"en": "No sign of copying" if apart else "Disguised copy", "zh": "没有复制的迹象" if apart else "改头换面"}
+    keys = ("headline", "strength", "power", *checks)
+    return {
+        "a": PAIRS[pair].a,
+        "b": PAIRS[pair].b,
+        "base": PAIRS[pair].base,
+        "values": {"answer": "independent" if apart else "disguised_copy", **values},
+        "sentences": {said: {"word": word[said], **dict.fromkeys(keys, word[said])} for said in ("en", "zh")},
+    }
+
+
 def toolbox_parts(audit: Audit, library: Library) -> dict[str, Callable[..., Any]]:
     """What Toolbox takes."""
     return {
@@ -343,6 +371,7 @@ def toolbox_parts(audit: Audit, library: Library) -> dict[str, Callable[..., Any
         "describe": audit.describe,
         "stress": audit.stress,
         "behave": audit.behave,
+        "lesson": audit.lesson,
         "search": library.search,
         "article": library.article,
         "allowed": lambda name: True,

@@ -11,6 +11,7 @@ from test_intent import X, Y, Z
 
 from agent.fairness import heated_words
 from agent.language import language_of
+from tools.errors import UserError
 
 B, S = "exhibits/llama3v/base", "exhibits/llama3v/sibling"
 ASK = {"en": f"Is {X} a copy of {Y}?", "zh": f"{X}是不是抄了{Y}？"}
@@ -224,6 +225,32 @@ def test_another_language_is_told_so(visit: Visit) -> None:
 def test_nothing_covers_the_question(visit: Visit) -> None:
     step = visit.ask("What is the licence of the model Zorbulon?")
     assert "No article" in step.text and (step.artifact or {})["citations"] == []
+
+
+LESSONS = {
+    "en": ("I need a role play for my class", "role-play", "The hearing", "45 minutes", "No sign of copying"),
+    "zh": ("给我一份教案", "mirror-cases", "两个标题", "45 分钟", "没有复制的迹象"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_lesson_is_run_and_told(visit: Visit, audit: Audit, language: str) -> None:
+    question, name, *wanted = LESSONS[language]
+    step = visit.ask(question)
+    assert visit.tools[0] == ("lesson", {"name": name}) and audit.calls == [("lesson", (name,))]
+    assert visit.tools[1][0] == "search_articles"
+    assert all(words in step.text for words in wanted), step.text
+    assert f"python -m lessons {name}" in step.text and "K1" in {c["id"] for c in (step.artifact or {})["citations"]}
+    options = (step.artifact or {})["options"]
+    assert len(options) == 4
+    visit.ask(options[0])
+    assert visit.tools[0][0] == "lesson" and visit.tools[0][1]["name"] != name
+
+
+def test_a_lesson_that_cannot_be_measured_is_not_told(visit: Visit, audit: Audit) -> None:
+    audit.failure = UserError("not_found", name="exhibits/solar/model_a")
+    step = visit.ask("I need a lesson for my class")
+    assert "45 minutes" not in step.text and "exhibits/solar/model" in step.text
 
 
 TALKS = [

@@ -24,6 +24,7 @@ CHIPS = {
     "chip_report": "report", "chip_behave": "behave", "chip_change_mind": "change_mind", "chip_what_if": "what_if",
     "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
     "chip_examples": "examples", "chip_next": "next", "chip_wrapping": "article", "chip_case": "article",
+    "chip_lesson": "lesson",
 }  # fmt: skip
 
 
@@ -50,7 +51,9 @@ def test_every_chip_is_understood(language: str) -> None:
     assert chips == set(CHIPS)
     for key, kind in CHIPS.items():
         facts = {
-            name: value for name, value in (("a", X), ("b", Y), ("name", X)) if name in _blanks(sentences()[key]["en"])
+            name: value
+            for name, value in (("a", X), ("b", Y), ("name", X), ("title", "Two headlines"))
+            if name in _blanks(sentences()[key]["en"])
         }
         assert read(say(language, key, **facts), CONTEXTS["result"], shelf=SHELF).kind == kind, key
 

@@ -343,6 +343,38 @@ def test_the_report_can_be_taken_home(look: Callable[..., Sight]) -> None:
     assert "exhibits/llama3v/suspect" in (SCREENSHOTS / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_lesson_runs_and_is_taken_home(look: Callable[..., Sight], browser: Any, language: Language) -> None:
+    sight = look(language)
+    sight.page.get_by_role("tab", name=say(language, "tab_lessons"), exact=True).click()
+    sight.page.locator("button.ask:visible").first.click()
+    sight.page.locator("#chat .lesson summary").wait_for(timeout=PATIENCE_MS)
+    sight.page.locator("#chat .reply").first.wait_for(timeout=PATIENCE_MS)
+    work = sight.page.locator("#chat .thought-group").first
+    if ANSWERS["disguised_copy"]["word"][language] not in (work.text_content() or ""):
+        work.locator(".title").click()  # the work is folded away once it is done
+    work.get_by_text(ANSWERS["disguised_copy"]["word"][language]).first.wait_for(timeout=PATIENCE_MS)
+    sight.page.locator("#chat .lesson summary").click()
+    assert sight.page.locator("#chat .lesson .slip:visible").count() == 8
+    sight.photograph(f"lesson-{language}")
+    for button, ending in (
+        ("#lesson-md", ".md"),
+        ("#lesson-teacher", "-teacher.html"),
+        ("#lesson-students", "-students.html"),
+    ):
+        with sight.page.expect_download(timeout=PATIENCE_MS) as waiting:
+            sight.page.locator(button).click()
+        path = SCREENSHOTS / f"mirror-cases-{language}{ending}"
+        waiting.value.save_as(path)
+        assert waiting.value.suggested_filename == path.name
+    printed = browser.new_page()
+    printed.goto((SCREENSHOTS / f"mirror-cases-{language}-students.html").as_uri())
+    assert printed.locator(".slip").count() == 8
+    printed.emulate_media(media="print")
+    assert not printed.locator("button").is_visible()
+    printed.close()
+
+
 def test_a_new_conversation_is_empty(look: Callable[..., Sight]) -> None:
     sight = look("en")
     ask_first_example(sight, "en", "renew")

@@ -265,3 +265,34 @@ def test_downloads_are_the_result_in_the_readers_language() -> None:
     assert Path(paths[0]).read_text(encoding="utf-8") != english
     visits.leave("one")
     assert not Path(paths[0]).exists()
+
+
+class Teacher(Deaf):
+    """An assistant that runs a lesson."""
+
+    def converse(self, message: str, *, thread: str, **more: Any) -> Iterator[Step]:
+        from lessons.run import run
+
+        yield Step("started", "Measuring")
+        yield Step("finished", "Measuring", artifact=run("swap-sides"))
+        yield Step("reply", text="a lesson", artifact={})
+
+
+@pytest.mark.skipif(not (Path(__file__).parents[2] / "exhibits/solar/story.json").exists(), reason="no exhibits")
+def test_a_lesson_is_kept_for_its_visitor_in_either_language() -> None:
+    visits = Visits(Teacher(0))
+    visit, other = visits.of("one"), visits.of("two")
+    assert True in ask(visits, visit, "a lesson")
+    assert visit.tab == "lessons" and visit.result is None and other.lesson is None
+    assert visits.sheets(other) is None
+    english = visits.sheets(visit)
+    visit.language = "zh"
+    chinese = visits.sheets(visit)
+    assert english is not None and chinese is not None and set(english).isdisjoint(chinese)
+    assert [Path(path).name for path in chinese] == [
+        "swap-sides-zh.md", "swap-sides-zh-teacher.html", "swap-sides-zh-students.html"
+    ]  # fmt: skip
+    assert "教师页" in Path(chinese[1]).read_text(encoding="utf-8")
+    assert "证据卡" in said(visit)
+    visits.renew(visit)
+    assert visit.lesson is None and visits.sheets(visit) is None and not Path(chinese[0]).exists()

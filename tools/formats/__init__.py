@@ -19,11 +19,12 @@ def open_weights(
     declared_bytes: int | None,
     side_files: Mapping[str, StoredFile],
 ) -> Checkpoint:
-    """Open the weight files of one model in a format: safetensors, torch, gguf.
+    """Open the weight files of one model in a format: safetensors, torch, gguf. Packed tensors are seen decoded.
 
     Raises UserError for files that do not keep to it, KeyError for a format of another name.
     """
     from tools.formats.gguf import GgufCheckpoint
+    from tools.formats.packed import unpacked
     from tools.formats.safetensors import SafetensorsCheckpoint
     from tools.formats.torch_zip import TorchCheckpoint
 
@@ -32,7 +33,7 @@ def open_weights(
         "torch": TorchCheckpoint,
         "gguf": GgufCheckpoint,
     }
-    return kinds[form](
+    opened = kinds[form](
         ref,
         config=config,
         weight_files=weight_files,
@@ -40,3 +41,4 @@ def open_weights(
         declared_bytes=declared_bytes,
         side_files=side_files,
     )
+    return unpacked(opened)

@@ -1,0 +1,274 @@
+"""Packed weights: packers written here from the published layouts, decoded by the tool, compared with their source."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tools.audit import compare, describe
+from tools.errors import UserError
+from tools.sources import open_checkpoint
+
+EXHIBITS = Path(__file__).resolve().parents[2] / "exhibits" / "llama3v"
+Parts = dict[str, torch.Tensor]
+NF4 = [-1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0, 0.0795803, 0.1609302,
+       0.2461123, 0.33791524, 0.44070983, 0.5626170, 0.72295684, 1.0]  # fmt: skip
+FP4 = [0.0, 0.0052083, 0.6666667, 1.0, 0.3333333, 0.5, 0.1666667, 0.25,
+       0.0, -0.0052083, -0.6666667, -1.0, -0.3333333, -0.5, -0.1666667, -0.25]  # fmt: skip
+
+
+def signed(number: int) -> int:
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
+def packed_bits(rows: list[list[int]], bits: int) -> list[list[int]]:
+    """Each row as one long number, lowest first, cut into words of 32 bits."""
+    found = []
+    for row in rows:
+        whole = sum(value << (bits * place) for place, value in enumerate(row))
+        found.append([signed((whole >> (32 * word)) & 0xFFFFFFFF) for word in range(len(row) * bits // 32)])
+    return found
+
+
+def grid(weight: torch.Tensor, bits: int, groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Whole numbers (out, in), zeros and scales (groups, out) of a quantisation with one range for each group."""
+    count = int(groups.max()) + 1
+    scales, zeros = torch.zeros(count, len(weight)), torch.zeros(count, len(weight), dtype=torch.int64)
+    whole = torch.zeros_like(weight, dtype=torch.int64)
+    for group in range(count):
+        part = weight[:, groups == group].float()
+        low, high = part.min(1).values.clamp(max=0), part.max(1).values.clamp(min=0)
+        scale = ((high - low) / (2**bits - 1)).half().float()
+        zero = (-low / scale).round().clamp(1, 2**bits - 1)
+        scales[group], zeros[group] = scale, zero.long()
+        whole[:, groups == group] = (part / scale[:, None] + zero[:, None]).round().clamp(0, 2**bits - 1).long()
+    return whole, zeros, scales
+
+
+def gptq(name: str, weight: torch.Tensor, bits: int = 4, group: int = 32, by_activity: bool = False) -> Parts:
+    groups = torch.arange(weight.shape[1]) // group
+    if by_activity:
+        groups = groups[torch.randperm(len(groups), generator=torch.Generator().manual_seed(0))]
+    whole, zeros, scales = grid(weight, bits, groups)
+    layer = name.removesuffix(".weight")
+    return {
+        f"{layer}.qweight": torch.tensor(packed_bits(whole.tolist(), bits), dtype=torch.int32).T.contiguous(),
+        f"{layer}.qzeros": torch.tensor(packed_bits((zeros - 1).tolist(), bits), dtype=torch.int32),
+        f"{layer}.scales": scales.half(),
+        f"{layer}.g_idx": groups.int(),
+    }
+
+
+def awq(name: str, weight: torch.Tensor, group: int = 32) -> Parts:
+    whole, zeros, scales = grid(weight, 4, torch.arange(weight.shape[1]) // group)
+    layer = name.removesuffix(".weight")
+
+    def words(rows: torch.Tensor) -> torch.Tensor:
+        # In each word the columns stand in the order 0, 2, 4, 6, 1, 3, 5, 7.
+        mixed = rows.reshape(len(rows), -1, 8)[..., [0, 2, 4, 6, 1, 3, 5, 7]].reshape(len(rows), -1)
+        return torch.tensor(packed_bits(mixed.tolist(), 4), dtype=torch.int32)
+
+    return {f"{layer}.qweight": words(whole.T), f"{layer}.qzeros": words(zeros), f"{layer}.scales": scales.half()}
+
+
+def int8(name: str, weight: torch.Tensor) -> Parts:
+    largest = weight.float().abs().amax(1)
+    whole = (weight.float() * 127 / largest[:, None]).round().to(torch.int8)
+    layer = name.removesuffix("weight")
+    return {name: whole, f"{layer}SCB": largest, f"{layer}weight_format": torch.tensor(0, dtype=torch.uint8)}
+
+
+def four_bit(name: str, weight: torch.Tensor, kind: str = "nf4", nested: bool = True) -> Parts:
+    table = torch.tensor(NF4 if kind == "nf4" else FP4)
+    blocks = weight.float().reshape(-1, 64)
+    largest = blocks.abs().amax(1)
+    state = {"quant_type": kind, "blocksize": 64, "dtype": "float16", "shape": list(weight.shape)}
+    parts: Parts = {f"{name}.quant_map": table}
+    if nested:
+        offset = float(largest.mean())
+        around = largest - offset
+        outer = torch.stack([part.abs().max() for part in around.split(256)])
+        codes = torch.linspace(-1, 1, 256)
+        relative = around / outer.repeat_interleave(256)[: len(around)]
+        chosen = (relative[:, None] - codes).abs().argmin(1)
+        parts |= {f"{name}.nested_absmax": outer, f"{name}.nested_quant_map": codes}
+        parts[f"{name}.absmax"] = chosen.to(torch.uint8)
+        state |= {"nested_blocksize": 256, "nested_offset": offset, "nested_dtype": "float32"}
+        largest = codes[chosen] * outer.repeat_interleave(256)[: len(around)] + offset
+    else:
+        parts[f"{name}.absmax"] = largest
+    places = (blocks[..., None] / largest[:, None, None] - table).abs().argmin(-1).flatten()
+    parts[name] = (places[::2] << 4 | places[1::2]).to(torch.uint8).reshape(-1, 1)
+    text = json.dumps(state).encode()
+    parts[f"{name}.quant_state.bitsandbytes__{kind}"] = torch.tensor(list(text), dtype=torch.uint8)
+    return parts
+
+
+def block_fp8(name: str, weight: torch.Tensor) -> Parts:
+    high, wide = (math.ceil(side / 128) for side in weight.shape)
+    scales = torch.zeros(high, wide)
+    values = weight.float().clone()
+    for i in range(high):
+        for j in range(wide):
+            place = (slice(128 * i, 128 * i + 128), slice(128 * j, 128 * j + 128))
+            scales[i, j] = values[place].abs().max() / 448
+            values[place] /= scales[i, j]
+    return {name: values.to(torch.float8_e4m3fn), f"{name}_scale_inv": scales}
+
+
+def row_fp8(name: str, weight: torch.Tensor) -> Parts:
+    scale = weight.float().abs().amax(1, keepdim=True) / 448
+    return {name: (weight.float() / scale).to(torch.float8_e4m3fn), f"{name}_scale": scale}
+
+
+PACKERS: dict[str, tuple[Callable[[str, torch.Tensor], Parts], float]] = {
+    "gptq": (gptq, 0.15),
+    "gptq by activity": (lambda name, weight: gptq(name, weight, by_activity=True), 0.15),
+    "gptq 2 bit": (lambda name, weight: gptq(name, weight, bits=2), 0.7),
+    "gptq 3 bit": (lambda name, weight: gptq(name, weight, bits=3), 0.3),
+    "gptq 8 bit": (lambda name, weight: gptq(name, weight, bits=8), 0.01),
+    "awq": (awq, 0.15),
+    "int8": (int8, 0.02),
+    "nf4": (four_bit, 0.15),
+    "nf4 plain": (lambda name, weight: four_bit(name, weight, nested=False), 0.15),
+    "fp4": (lambda name, weight: four_bit(name, weight, "fp4"), 0.2),
+    "fp8 by block": (block_fp8, 0.04),
+    "fp8 by row": (row_fp8, 0.04),
+}
+
+
+def packed_exhibit(folder: Path, packer: Callable[[str, torch.Tensor], Parts]) -> Path:
+    tensors: Parts = {}
+    for name, tensor in load_file(EXHIBITS / "original" / "model.safetensors").items():
+        tensors |= packer(name, tensor) if "proj" in name else {name: tensor}
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "model.safetensors")
+    config = json.loads((EXHIBITS / "original" / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "any"}}))
+    return folder
+
+
+@pytest.mark.parametrize("name", list(PACKERS))
+def test_layers_come_back_under_their_name(tmp_path: Path, name: str) -> None:
+    packer, error = PACKERS[name]
+    weight = torch.randn(256, 160 if "fp8" in name else 128, generator=torch.Generator().manual_seed(1)) * 0.05
+    save_file(packer("layer.weight", weight), tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    assert model.shapes == {"layer.weight": tuple(weight.shape)}
+    assert (model.dtypes["layer.weight"], model.undecoded) == ("float32", {})
+    whole = model.read("layer.weight")
+    assert float((whole - weight).norm() / weight.norm()) < error
+    for start, stop in ((0, 1), (127, 131), (13, 90), (5, 5), (250, 999), (-3, 256)):
+        assert torch.equal(model.read_rows("layer.weight", start, stop), whole[start:stop])
+    model.expect([("layer.weight", 3, 5), ("layer.weight", None, None)])
+
+
+def test_values_by_hand() -> None:
+    # Written out value by value, after the sources named in the module.
+    one = torch.linspace(-1, 1, 64 * 8).reshape(8, 64)
+    parts = gptq("l.weight", one, bits=4, group=32)
+    q, z, s = parts["l.qweight"], parts["l.qzeros"], parts["l.scales"].float()
+    by_hand = torch.tensor(
+        [
+            [
+                float(s[i // 32, o])
+                * ((int(q[i // 8, o]) >> 4 * (i % 8) & 15) - ((int(z[i // 32, o // 8]) >> 4 * (o % 8) & 15) + 1))
+                for i in range(64)
+            ]
+            for o in range(8)
+        ]
+    )
+    assert float((by_hand - one).abs().max()) < 0.08
+
+
+@pytest.mark.parametrize("name", ["gptq", "awq", "int8", "nf4", "fp8 by block"])
+def test_a_packed_copy_is_one_and_a_stranger_is_not(tmp_path: Path, name: str) -> None:
+    packed = str(packed_exhibit(tmp_path / "packed", PACKERS[name][0]))
+    result = compare(packed, str(EXHIBITS / "original"))
+    assert result["answer"] == "disguised_copy", [change["kind"] for change in result["changes"]]
+    assert "quantised" in {change["kind"] for change in result["changes"]}
+    assert compare(packed, str(EXHIBITS / "stranger"))["answer"] == "independent"
+
+
+def test_an_unknown_packing_is_a_limit_and_the_rest_is_used(tmp_path: Path) -> None:
+    def foreign(name: str, weight: torch.Tensor) -> Parts:
+        if "mlp" in name:
+            return {name: weight}
+        random = torch.Generator().manual_seed(0)
+        return {f"{name}_packed": torch.randint(-9, 9, (len(weight), 16), dtype=torch.int32, generator=random)}
+
+    packed = packed_exhibit(tmp_path / "packed", foreign)
+    with open_checkpoint(str(packed)) as model:
+        assert set(model.undecoded.values()) == {"packed int32"}
+        with pytest.raises(UserError) as caught:
+            model.read(next(iter(model.undecoded)))
+        assert caught.value.kind == "unknown_tensor_type"
+        count = len(model.undecoded)
+    result = compare(str(packed), str(EXHIBITS / "original"))
+    assert result["answer"] in ("disguised_copy", "identical", "derived")
+    for limits in (result["limits"], describe(str(packed))["limits"]):
+        assert sum(f"cannot be decoded here, of which nothing is said: {count}." in text for text in limits) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"l.qzeros": torch.zeros(1, 1, dtype=torch.int32)},
+        {"l.qzeros": torch.zeros(4, 16, dtype=torch.float32)},
+        {"l.scales": torch.zeros(3, 128)},
+        {"l.scales": torch.zeros(0, 128)},
+        {"l.g_idx": torch.zeros(5, dtype=torch.int32)},
+        {"l.qweight": torch.zeros(7, 3, dtype=torch.int32)},
+        {"l.qweight": torch.zeros(7, dtype=torch.int32)},
+    ],
+)
+def test_parts_that_do_not_fit_are_undecoded(tmp_path: Path, change: Parts) -> None:
+    parts = gptq("l.weight", torch.randn(128, 128)) | change
+    save_file(parts | {"norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    assert "l.weight" not in model.shapes
+    assert torch.equal(model.read("norm.weight"), torch.ones(4))
+
+
+def test_groups_that_lead_nowhere(tmp_path: Path) -> None:
+    parts = gptq("l.weight", torch.randn(128, 128))
+    for wrong in (-1, 4, 1 << 30):
+        parts["l.g_idx"] = torch.full((128,), wrong, dtype=torch.int32)
+        save_file(parts, tmp_path / "model.safetensors")
+        with pytest.raises(UserError):
+            open_checkpoint(str(tmp_path)).read("l.weight")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"", b"[]", b"{", b'{"shape": [128, 128]}', b'{"shape": [9, 9], "blocksize": 64}',
+        b'{"shape": [128, 128], "blocksize": 0}', b'{"shape": [128, 128], "blocksize": -64}',
+        b'{"shape": ["a"], "blocksize": 64}', b'{"shape": 5, "blocksize": 64}',
+        b'{"shape": [-128, -128], "blocksize": 64}',
+        b'{"shape": [128, 128], "blocksize": 64, "nested_blocksize": 0}',
+        b'{"shape": [128, 128], "blocksize": 64, "nested_offset": "x"}',
+        b'{"shape": [128, 128], "blocksize": 64, "nested_offset": [1]}', b"{" * 5000, b" " * 20_000,
+    ],
+)  # fmt: skip
+def test_hostile_states_are_undecoded(tmp_path: Path, state: bytes) -> None:
+    parts = four_bit("l.weight", torch.randn(128, 128))
+    parts["l.weight.quant_state.bitsandbytes__nf4"] = torch.tensor(list(state), dtype=torch.uint8)
+    save_file(parts, tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        model.read("l.weight")
+    assert caught.value.kind == "unknown_tensor_type"
+
+
+def test_8_bit_numbers_without_a_scale_stay_as_they_are(tmp_path: Path) -> None:
+    tensors = {"a.weight": torch.ones(4, 4).to(torch.float8_e4m3fn), "b.weight": torch.ones(4, 4, dtype=torch.int8)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    assert model.dtypes == {"a.weight": "float8_e4m3fn", "b.weight": "int8"}

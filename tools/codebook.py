@@ -1,0 +1,64 @@
+"""Rounding to a few uneven levels: four-bit floats, quantiles of the normal law, eight-bit floats with scales.
+
+A uniform grid shows as whole multiples of one step; such levels do not. They show as few different values in a block,
+each of which is the nearest one to the value that the other side has there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from tools.matching import spread_indices
+
+# Blocks in which published formats share a scale: values in a row, or a tile of rows and columns.
+BLOCKS = ((1, 32), (1, 64), (1, 4096), (128, 128))
+MOST_LEVELS = 256
+# Levels a block may have for each of its values: sixteen levels for 32 values are one half.
+LEVELS_FOR_VALUES = 0.5
+# Blocks looked at, and the share of values that must lie at the nearest level; noise of a step leaves a third.
+BLOCKS_READ = 32
+NEAREST = 0.9
+FEWEST_VALUES = 16
+
+
+def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
+    """Bits of the few levels to which `coarse` is `fine` rounded, tensors of one shape; None where it is not."""
+    rounded, source = (side.reshape(side.shape[0], -1) for side in (coarse, fine))
+    for high, wide in BLOCKS:
+        rows, columns = min(high, rounded.shape[0]), min(wide, rounded.shape[1])
+        places = _places(tuple(rounded.shape), rows, columns)
+        known, unknown = [], 0
+        for place in places:
+            levels = _block(rounded[place].double().numpy(), source[place].double().numpy())
+            known += [] if levels is None else [levels]
+            unknown += levels is None
+            if unknown > 0.1 * len(places):
+                break
+        else:
+            return max(1, math.ceil(math.log2(max(known))))
+    return None
+
+
+def _places(shape: tuple[int, ...], rows: int, columns: int) -> list[tuple[slice, slice]]:
+    down, across = shape[0] // rows, shape[1] // columns
+    chosen = spread_indices(down * across, BLOCKS_READ)
+    return [
+        (slice(i // across * rows, (i // across + 1) * rows), slice(i % across * columns, (i % across + 1) * columns))
+        for i in map(int, chosen)
+    ]
+
+
+def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
+    """How many levels a block's values stand on, where they are few and the nearest ones to their source."""
+    # Pruned values are alike whatever was done to the others.
+    kept = rounded != 0
+    values, wanted = rounded[kept], source[kept]
+    levels = np.unique(values)
+    if len(values) < FEWEST_VALUES or len(levels) > min(MOST_LEVELS, LEVELS_FOR_VALUES * len(values)):
+        return None
+    middles = (levels[1:] + levels[:-1]) / 2
+    nearest = levels[np.searchsorted(middles, wanted)]
+    return len(levels) + 1 if float(np.mean(nearest == values)) >= NEAREST else None

@@ -1,0 +1,331 @@
+"""Weights that were quantised and packed by GPTQ, AWQ, bitsandbytes or with scales beside 8-bit numbers.
+
+A checkpoint seen with such tensors decoded: `layer.weight` takes the place of what it was packed into. Formulae:
+GPTQ after AutoGPTQ (nn_modules/qlinear), AWQ after AutoAWQ (utils/packing_utils), bitsandbytes after its functional.py,
+block scales after DeepSeek-V3's inference code. A packing that is not known is listed as undecoded.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tools.checkpoint import Checkpoint, Wanted
+from tools.errors import UserError
+from tools.formats.json_text import NotAnObject, parse_object
+
+if TYPE_CHECKING:
+    import torch
+
+_INTEGERS = frozenset({"uint8", "int8", "int16", "int32"})
+_EIGHT_BIT = frozenset({"int8", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
+# Last parts of names under which other packings keep their numbers (compressed-tensors, EXL2, HQQ, MXFP4).
+_OTHER_PACKINGS = ("qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis")
+# Where AWQ keeps the eight columns of one word.
+_AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
+_STATE = "quant_state.bitsandbytes__"
+_STATE_BYTES = 10_000
+# Blocks of the published models with block scales, where the configuration does not say.
+_SCALE_BLOCK = 128
+
+
+class Packing(ABC):
+    """How one tensor is packed: the parts it lies in, its shape, and how some of its rows are decoded."""
+
+    parts: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    def __init__(self, behind: Checkpoint) -> None:
+        self._behind = behind
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """The rows from start up to stop, float32."""
+
+    def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
+        """What is read for these rows."""
+        return [(part, None, None) for part in self.parts]
+
+
+class Columns(Packing):
+    """GPTQ and AWQ: the matrix lies transposed, several whole numbers in one word, a scale for each group of rows.
+
+    weight[out, in] = scale[g(in), out] * (q[in, out] - zero[g(in), out])
+    """
+
+    def __init__(self, behind: Checkpoint, layer: str, bits: int, awq: bool, shape: tuple[int, int]) -> None:
+        super().__init__(behind)
+        self.shape = shape
+        self._layer, self._bits, self._awq = layer, bits, awq
+        self._groups = f"{layer}.g_idx" if f"{layer}.g_idx" in behind.shapes and not awq else None
+        settings = behind.config.get("quantization_config")
+        newer = isinstance(settings, dict) and settings.get("checkpoint_format") == "gptq_v2"
+        # The first format of GPTQ stores each zero less one.
+        self._zero = 0 if awq or newer else 1
+        self.parts = tuple(f"{layer}.{part}" for part in ("qweight", "qzeros", "scales"))
+        self.parts += (self._groups,) if self._groups else ()
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        import torch
+
+        qweight, qzeros, scales = (self._behind.read(part) for part in self.parts[:3])
+        if self._awq:
+            first, last = start // 8, -(-stop // 8)
+            whole = _words(qweight[:, first:last], 4, _AWQ_PLACES)[:, start - 8 * first : stop - 8 * first]
+        else:
+            whole = _words(qweight[:, start:stop].T, self._bits, None).T
+        zeros = _words(qzeros, self._bits, _AWQ_PLACES if self._awq else None)[:, start:stop] + self._zero
+        inputs = torch.arange(self.shape[1])
+        group = inputs // (self.shape[1] // scales.shape[0])
+        if self._groups:
+            group = self._behind.read(self._groups).long()
+            if int(group.min()) < 0 or int(group.max()) >= scales.shape[0]:
+                raise UserError("unknown_tensor_type", tensor=f"{self._layer}.weight", dtype="packed")
+        values = scales[:, start:stop].float()[group] * (whole - zeros[group])
+        return values.T.contiguous()
+
+
+class Scaled(Packing):
+    """8-bit numbers with scales beside them: one for all, one for each row, or one for each block."""
+
+    def __init__(
+        self, behind: Checkpoint, name: str, scale: str, block: tuple[int, int], divisor: float, more: Sequence[str]
+    ) -> None:
+        super().__init__(behind)
+        self.parts, self.shape = (name, scale, *more), behind.shapes[name]
+        self._block, self._divisor = block, divisor
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        values = self._behind.read_rows(self.parts[0], start, stop).float()
+        scales = self._behind.read(self.parts[1]).float() / self._divisor
+        if scales.numel() == 1:
+            return values * scales.reshape(())
+        high, wide = self._block
+        scales = scales.reshape(scales.shape[0], -1)[start // high : -(-stop // high)]
+        scales = scales.repeat_interleave(high, 0)[start % high :][: len(values)]
+        return values * scales.repeat_interleave(wide, 1)[:, : values.shape[1]]
+
+    def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
+        return [(self.parts[0], start, stop), (self.parts[1], None, None)]
+
+
+class FourBit(Packing):
+    """bitsandbytes' NF4 and FP4: two places in a table of 16 numbers in each byte, a largest value for each block."""
+
+    def __init__(self, behind: Checkpoint, name: str, state: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+        super().__init__(behind)
+        self.shape = shape
+        self._name, self._block = name, int(state["blocksize"])
+        self._nested = f"{name}.nested_absmax" in behind.shapes
+        self._nested_block, self._offset = int(state.get("nested_blocksize", 256)), float(state.get("nested_offset", 0))
+        kept = ("absmax", "quant_map", *(("nested_absmax", "nested_quant_map") if self._nested else ()))
+        self.parts = (name, *(f"{name}.{part}" for part in kept))
+        self.parts += tuple(part for part in behind.shapes if part.startswith(f"{name}.{_STATE}"))
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        import torch
+
+        columns = math.prod(self.shape[1:])
+        first, last = start * columns, stop * columns
+        data = self._behind.read_rows(self._name, first // 2, -(-last // 2)).flatten()
+        places = torch.stack([data >> 4, data & 15], dim=1).flatten()[first % 2 :][: last - first].long()
+        blocks = slice(first // self._block, -(-last // self._block))
+        largest = self._behind.read_rows(f"{self._name}.absmax", blocks.start, blocks.stop)
+        if self._nested:
+            table = self._behind.read(f"{self._name}.nested_quant_map").float()
+            outer = self._behind.read(f"{self._name}.nested_absmax").float()
+            index = torch.arange(blocks.start, blocks.stop) // self._nested_block
+            largest = table[largest.long()] * outer[index] + self._offset
+        values = self._behind.read(f"{self._name}.quant_map").float()[places]
+        steps = largest.float().repeat_interleave(self._block)[first % self._block :][: last - first]
+        return (values * steps).reshape(stop - start, *self.shape[1:])
+
+
+class UnpackedCheckpoint(Checkpoint):
+    """Another checkpoint with its packed tensors decoded, and those whose packing is unknown listed."""
+
+    def __init__(self, behind: Checkpoint, packings: Mapping[str, Packing], unknown: Mapping[str, str]) -> None:
+        hidden = {part for packing in packings.values() for part in packing.parts}
+        first = {packing.parts[0]: name for name, packing in packings.items()}
+        names = [first.get(name, name) for name in behind.shapes if name in first or name not in hidden]
+        super().__init__(
+            behind.ref,
+            config=behind.config,
+            shapes={name: packings[name].shape if name in packings else behind.shapes[name] for name in names},
+            dtypes={name: "float32" if name in packings else unknown.get(name, behind.dtypes[name]) for name in names},
+            declared_names=behind.declared_names,
+            declared_bytes=behind.declared_bytes,
+            weight_files=behind.weight_files,
+            side_files=behind.side_files,
+        )
+        self.format = behind.format
+        self.undecoded = {**behind.undecoded, **unknown}
+        self._behind, self._packings = behind, dict(packings)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of packed and other tensors looked at so far."""
+        return self._behind.bytes_read
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return a tensor, decoded where it is packed, on the CPU, as a copy that may be written to."""
+        packing = self._packings.get(name)
+        if packing is None:
+            self._refuse_undecoded(name)
+            return self._behind.read(name)
+        return self._decoded(name, packing, 0, packing.shape[0])
+
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return the rows from start up to stop of the first axis; GPTQ and AWQ lie transposed and are read whole."""
+        packing = self._packings.get(name)
+        if packing is None:
+            self._refuse_undecoded(name)
+            return self._behind.read_rows(name, start, stop)
+        first, last, _ = slice(start, stop).indices(packing.shape[0])
+        return self._decoded(name, packing, first, max(first, last))
+
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
+        parts: list[Wanted] = []
+        for name, start, stop in wanted:
+            packing = self._packings.get(name)
+            parts += packing.wanted(start, stop) if packing else [(name, start, stop)]
+        self._behind.expect(parts)
+
+    def side_file(self, name: str) -> bytes | None:
+        """Return the file of this name beside the weights, or None."""
+        return self._behind.side_file(name)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._behind.close()
+
+    def _refuse_undecoded(self, name: str) -> None:
+        if name in self.undecoded:
+            raise UserError("unknown_tensor_type", tensor=name, dtype=self.undecoded[name])
+
+    def _decoded(self, name: str, packing: Packing, first: int, last: int) -> torch.Tensor:
+        import torch
+
+        if first == last:
+            return torch.empty((0, *packing.shape[1:]))
+        try:
+            return packing.rows(first, last)
+        except MemoryError:
+            raise UserError("too_large_tensor", tensor=name) from None
+        except (RuntimeError, IndexError):
+            # Tables and scales that do not fit each other.
+            raise UserError("unknown_tensor_type", tensor=name, dtype="packed") from None
+
+
+def unpacked(behind: Checkpoint) -> Checkpoint:
+    """The checkpoint with its packed tensors decoded; itself where nothing in it is packed. Raises UserError."""
+    found: dict[str, Packing] = {}
+    states = [name for name in behind.shapes if _STATE in name]
+    behind.expect((name, None, None) for name in states)
+    for name in behind.shapes:
+        layer, _, last = name.rpartition(".")
+        packing: Packing | None = None
+        if last == "qweight":
+            packing, name = _columns(behind, layer), f"{layer}.weight"
+        elif f"{name}.quant_map" in behind.shapes:
+            packing = _four_bit(behind, name, states)
+        elif behind.dtypes[name] in _EIGHT_BIT:
+            packing = _scaled(behind, name)
+        if packing is not None and (name not in behind.shapes or name == packing.parts[0]):
+            found[name] = packing
+    used = {part for packing in found.values() for part in packing.parts}
+    quantised = isinstance(behind.config.get("quantization_config"), dict)
+    unknown = {
+        name: f"packed {dtype}"
+        for name, dtype in behind.dtypes.items()
+        if name not in used
+        and len(behind.shapes[name]) > 1
+        and dtype in _INTEGERS
+        and (quantised or name.endswith(_OTHER_PACKINGS) or f"{name}.quant_map" in behind.shapes)
+    }
+    return UnpackedCheckpoint(behind, found, unknown) if found or unknown else behind
+
+
+def _columns(behind: Checkpoint, layer: str) -> Columns | None:
+    parts = [f"{layer}.{part}" for part in ("qweight", "qzeros", "scales")]
+    shapes = [behind.shapes.get(part, ()) for part in parts]
+    if [behind.dtypes.get(part) for part in parts[:2]] != ["int32", "int32"] or any(len(s) != 2 for s in shapes):
+        return None
+    (high, wide), (groups, zeros), (groups_too, outputs) = shapes
+    if groups != groups_too or not groups or not outputs:
+        return None
+    bits, awq = zeros * 32 // outputs, wide * 8 == outputs
+    inputs = high if awq else high * 32 // max(1, bits)
+    fits = bits in (2, 3, 4, 8) and zeros * 32 == outputs * bits and (bits == 4 if awq else wide == outputs)
+    whole = inputs % groups == 0 and (awq or high * 32 == inputs * bits)
+    by_group = behind.shapes.get(f"{layer}.g_idx", (inputs,)) == (inputs,)
+    return Columns(behind, layer, bits, awq, (outputs, inputs)) if fits and (whole or not awq) and by_group else None
+
+
+def _scaled(behind: Checkpoint, name: str) -> Scaled | None:
+    """8-bit numbers with scales: bitsandbytes' SCB is the largest value of a row, which 127 stands for."""
+    layer, shape = name.removesuffix("weight"), behind.shapes[name]
+    if len(shape) != 2 or not name.endswith("weight"):
+        return None
+    more = [part for part in (f"{layer}weight_format",) if part in behind.shapes]
+    if behind.shapes.get(f"{layer}SCB") == (shape[0],):
+        return Scaled(behind, name, f"{layer}SCB", (1, shape[1]), 127.0, more)
+    for scale in (f"{name}_scale_inv", f"{name}_scale"):
+        found = behind.shapes.get(scale)
+        if found is None or f"{name}_scale_2" in behind.shapes:
+            continue
+        if math.prod(found) == 1 or found in ((shape[0],), (shape[0], 1)):
+            return Scaled(behind, name, scale, (1, shape[1]), 1.0, ())
+        block = _block(behind)
+        if found == (-(-shape[0] // block[0]), -(-shape[1] // block[1])):
+            return Scaled(behind, name, scale, block, 1.0, ())
+    return None
+
+
+def _block(behind: Checkpoint) -> tuple[int, int]:
+    settings = behind.config.get("quantization_config")
+    said = settings.get("weight_block_size") if isinstance(settings, dict) else None
+    if isinstance(said, list) and len(said) == 2 and all(type(side) is int and 0 < side <= 1 << 16 for side in said):
+        return said[0], said[1]
+    return _SCALE_BLOCK, _SCALE_BLOCK
+
+
+def _four_bit(behind: Checkpoint, name: str, states: Sequence[str]) -> FourBit | None:
+    own = [state for state in states if state.startswith(f"{name}.{_STATE}")]
+    needed = {f"{name}.absmax": None, f"{name}.quant_map": (16,)}
+    if len(own) != 1 or behind.dtypes[name] != "uint8" or math.prod(behind.shapes[own[0]]) > _STATE_BYTES:
+        return None
+    if any(
+        behind.shapes.get(part) is None or shape not in (None, behind.shapes[part]) for part, shape in needed.items()
+    ):
+        return None
+    try:
+        state = parse_object(bytes(behind.read(own[0]).flatten().tolist()), max_commas=1000)
+        shape, block = state["shape"], state["blocksize"]
+        counts = all(type(side) is int and 0 < side < 1 << 40 for side in (*shape, block))
+        bytes_needed = -(-math.prod(shape) // 2)
+        blocks = -(-math.prod(shape) // block)
+        if not counts or behind.shapes[name][0] != bytes_needed or behind.shapes[f"{name}.absmax"] != (blocks,):
+            return None
+        return FourBit(behind, name, state, tuple(shape))
+    except (NotAnObject, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _words(words: torch.Tensor, bits: int, places: Sequence[int] | None) -> torch.Tensor:
+    """The whole numbers of `bits` bits in each row of 32-bit words, lowest bits first, (rows, numbers), int32."""
+    import torch
+
+    if 32 % bits:
+        flat = words.contiguous().view(torch.uint8)
+        single = (flat.unsqueeze(-1) >> torch.arange(8, dtype=torch.uint8)) & 1
+        single = single.reshape(len(words), -1, bits).int()
+        return (single << torch.arange(bits, dtype=torch.int32)).sum(-1, dtype=torch.int32)
+    shifts = torch.arange(0, 32, bits, dtype=torch.int32)
+    numbers = (words.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)
+    if places is not None:
+        numbers = numbers[..., list(places)]
+    return numbers.reshape(len(words), -1)
