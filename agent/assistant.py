@@ -20,8 +20,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agent import settings
 from agent.guard import Guard
 from agent.guide import Guide
-from agent.intent import LONGEST_MESSAGE, read
+from agent.intent import LONGEST_MESSAGE
 from agent.phrases import say
+from agent.reading import read
 from agent.shelf import Shelf
 from agent.steps import Step, stream
 from agent.toolbox import Toolbox
@@ -73,8 +74,14 @@ class Assistant:
         toolbox: Toolbox | None = None,
         report: Report | None = None,
         shelf: Callable[[], Shelf] | None = None,
+        learned: Callable[[], bool] = lambda: True,
     ) -> None:
-        """By default the model that AGENT_MODEL names, else the guide; the real tools; the shipped exhibits."""
+        """By default the model that AGENT_MODEL names, else the guide; the real tools; the shipped exhibits.
+
+        `learned` says at the start of a turn whether its message is read with the learned examples, which takes a
+        while the first time, or by the rules alone.
+        """
+        self._learned = learned
         self._guide = Guide(report=report, shelf=shelf or settings.shelf)
         self._saver = LatestOnly()
         self._agent = create_agent(
@@ -107,9 +114,11 @@ class Assistant:
         def work() -> None:
             nonlocal spoken_in
             try:
-                spoken_in = self._language(message, thread, language)
+                learned = self._learned()
+                spoken_in = self._language(message, thread, language, learned)
                 occasion = Occasion(spoken_in, lambda: ended.is_set() or asked())  # type: ignore[arg-type]
-                question = HumanMessage(message[: LONGEST_MESSAGE + 1], additional_kwargs={"language": language})
+                reading = {"language": language, "learned": learned}
+                question = HumanMessage(message[: LONGEST_MESSAGE + 1], additional_kwargs=reading)
                 for step in stream(self._agent, self._guide, question, self._config(thread), occasion):  # type: ignore[arg-type]
                     steps.put(step)
             except Exception:
@@ -163,8 +172,8 @@ class Assistant:
     def _config(self, thread: str) -> RunnableConfig:
         return {"configurable": {"thread_id": thread}, "recursion_limit": 40}
 
-    def _language(self, message: str, thread: str, hint: str | None) -> str:
+    def _language(self, message: str, thread: str, hint: str | None, learned: bool) -> str:
         """The language of the reply, needed before the agent starts for the titles of its steps."""
         said: Sequence[Any] = self._agent.get_state(self._config(thread)).values.get("messages", ())
         memory = recall(said, self._guide.shelf()).after if said else None
-        return read(message, memory, shelf=self._guide.shelf(), hint=hint).language
+        return read(message, memory, shelf=self._guide.shelf(), hint=hint, learned=learned).language

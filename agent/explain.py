@@ -192,10 +192,21 @@ class Speaker(FollowUps):
     def on_unclear(self) -> Spoken:
         if self.intent.about == "result":
             return self.asks(self.say("ask_about_result"), self.chips("sure", "why", "limits", "report"))
+        if "|" in self.intent.about:
+            return self.asks(self.say("ask_meant"), self.kinds_as_chips(self.intent.about.split("|")))
         if not self.intent.choices:
             return self.asks(self.say("ask_wish"), self.chips("examples", "help"))
         choices = self.say("or").join(model_name(choice) for choice in self.intent.choices)
         return self.asks(self.say("ask_which", choices=choices), self.intent.choices)
+
+    def kinds_as_chips(self, kinds: Sequence[str]) -> tuple[str, ...]:
+        """What one would say to ask for each of these kinds; what to ask instead where there are no such words."""
+        a, b = settings.main_pair()
+        asked = {"result": "simple", "number": "engineer", "article": "wrapping", "ask_models": "compare"}
+        keys = [asked.get(kind, kind) for kind in kinds]
+        # Which lesson is meant is asked of those who want one.
+        known = [self.say(f"chip_{key}", a=a, b=b, name=a) for key in keys if knows(f"chip_{key}") and key != "lesson"]
+        return (*known, *self.chips("help"))
 
     def on_cancel(self) -> Spoken:
         return Spoken(self.say("cancelled"), False, self.chips("help"))

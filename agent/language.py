@@ -42,6 +42,12 @@ def language_wish(text: str) -> Language | None:
     return "en" if word in ("english", "英文", "英语") else "zh"
 
 
+def language_named(text: str) -> Language | None:
+    """The language that a text names, however it asks for it."""
+    english, chinese = (re.search(words, text, re.I) for words in (r"english|英文|英语", r"chinese|mandarin|中文|汉语"))
+    return None if (english is None) == (chinese is None) else "en" if english else "zh"
+
+
 def is_only_a_wish(text: str) -> bool:
     """Whether a text asks for a language and for little else."""
     rest = re.sub(r"\W", "", cue("language_wish").sub("", text))

@@ -10,8 +10,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from agent.evidence import LINKED, Cited, closest, numbered, title_of_work
-from agent.intent import FOLLOW_UPS, Intent, read
+from agent.intent import FOLLOW_UPS, Intent
 from agent.memory import Memory
+from agent.reading import read
 from agent.shelf import Shelf
 
 # Tools whose records are cited as a whole.
@@ -108,7 +109,14 @@ def recall(messages: Sequence[BaseMessage], shelf: Shelf | None = None) -> Turn:
     turn = Turn(Intent("empty"), memory)
     for number in range(start, len(turns)):
         question, rest = turns[number]
-        intent = read(said[number], memory, shelf=shelf, hint=question.additional_kwargs.get("language"))
+        asked = question.additional_kwargs
+        intent = read(
+            said[number],
+            memory,
+            shelf=shelf,
+            hint=asked.get("language"),
+            learned=asked.get("learned", True),
+        )
         turn = Turn(intent, memory, tuple(_done(rest)), said[: number + 1])
         if number + 1 < len(turns):
             memory = turn.after

@@ -526,8 +526,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="only conversations whose id holds this; no long one, no visitors")
     asked = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
+    from agent import reading
     from knowledge import library
 
+    reading.warm_up(wait=True)
     library.warm_up(wait=True)
     started, told, once = time.monotonic(), script(), MeasuredOnce()
     assistant = once.assistant()

@@ -311,6 +311,9 @@ class LateAssistant:
     def warm_up(self) -> None:
         """Import what the first question would otherwise wait for, and let articles be found by meaning."""
         self._real()
+        from agent import reading
+
+        reading.warm_up(wait=True)
         import plotly.graph_objects  # noqa: F401
 
         import tools.audit  # noqa: F401
@@ -322,6 +325,7 @@ class LateAssistant:
         with self._lock:
             if self._made is None:
                 from agent.assistant import Assistant as RealAssistant
+                from agent.reading import is_ready
 
-                self._made = RealAssistant()
+                self._made = RealAssistant(learned=is_ready)
             return self._made

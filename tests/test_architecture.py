@@ -158,7 +158,10 @@ def test_nothing_heavy_is_imported_at_once_by_the_page() -> None:
 
 SHIPPED = {".py", ".md", ".toml", ".txt", ".csv", ".json", ".html", ".css", ".js", ".cfg", ".ini", ".yml", ".yaml", ""}
 # Recognising what users say needs the users' words.
-QUOTES_USERS = {"agent/cues.toml", "agent/fairness.py", "agent/intent.py", "agent/naming.py"}
+QUOTES_USERS = {f"agent/{name}" for name in ("cues.toml", "fairness.py", "rules.py", "naming.py")} | {
+    "agent/phrasings.csv",
+    "agent/phrasings.txt",
+}
 BANNED = re.compile(
     r"\b(?:stolen|steal|steals|stealing|theft|thefts|thief|thieves|guilty|proof|proofs|proves?)\b|偷|盗窃|窃取|铁证|实锤",
     re.IGNORECASE,

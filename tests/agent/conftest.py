@@ -40,3 +40,11 @@ def make(audit: Audit, library: Library) -> Callable[..., Any]:
 @pytest.fixture
 def visit(make: Callable[..., Any]) -> Visit:
     return Visit(make())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _examples_are_learned() -> None:
+    """Tests that look at the clock must not pay for the learning."""
+    from agent.reading import warm_up
+
+    warm_up(wait=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from agent_doubles import SHELF, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.intent import FOLLOW_UPS, KINDS, LONGEST_MESSAGE, Intent, read
+from agent.intent import FOLLOW_UPS, KINDS, LONGEST_MESSAGE, Intent
 from agent.memory import Memory
 from agent.naming import find_names, visible
+from agent.phrasings import Phrasing, labelled, patterns
+from agent.reading import contexts, read
 from agent.shelf import Shelf
 from agent.turns import Done, remember
 
@@ -34,50 +36,93 @@ CONTEXTS: Mapping[str, Memory] = {
     "asked": remember(Memory(), Intent("ask_other", models=(X,), named=(X,), choices=(Z, Y), exhibit="llama3v"), []),
 }
 
-with open(Path(__file__).parent / "phrasings.csv", encoding="utf-8", newline="") as _file:
-    PHRASINGS = list(csv.DictReader(_file))
+PHRASINGS = labelled()
+# Written in one go by somebody who had not looked at the cues. Nothing is ever tuned on them: a message that is misread
+# here is mended, if at all, by other examples. Ten that turned out to be among the examples are left out.
+_TAUGHT = {phrasing.message.casefold() for phrasing in (*PHRASINGS, *patterns())}
+HELD_OUT = [
+    phrasing
+    for phrasing in labelled(Path(__file__).parent / "held_out_phrasings.csv")
+    if phrasing.message.casefold() not in _TAUGHT
+]
 
 
-def _ask(row: Mapping[str, str]) -> Intent:
-    return read(row["message"], CONTEXTS[row["context"]], shelf=SHELF)
+def _ask(row: Phrasing) -> Intent:
+    return read(row.message, CONTEXTS[row.context], shelf=SHELF)
 
 
-def _understood(row: Mapping[str, str]) -> bool:
+def _understood(row: Phrasing) -> bool:
     intent = _ask(row)
-    models = tuple(row["models"].split(";")) if row["models"] else None
-    return intent.kind == row["kind"] and (
-        models is None or (intent.models, intent.base or "") == (models, row["base"])
-    )
+    return intent.kind == row.kind and (not row.models or (intent.models, intent.base or "") == (row.models, row.base))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_phrasings_are_understood(language: str) -> None:
-    rows = [row for row in PHRASINGS if row["language"] == language]
+@pytest.mark.parametrize(("phrasings", "least"), [(PHRASINGS, 0.97), (HELD_OUT, 0.90)], ids=["labelled", "held out"])
+def test_phrasings_are_understood(phrasings: list[Phrasing], least: float, language: str) -> None:
+    rows = [row for row in phrasings if row.language == language]
     missed = [row for row in rows if not _understood(row)]
     told = "\n".join(f"{row} -> {_ask(row).kind} {_ask(row).models} {_ask(row).base}" for row in missed)
-    assert len(rows) >= 200
-    assert 1 - len(missed) / len(rows) >= 0.97, told
+    assert len(rows) >= 150
+    assert 1 - len(missed) / len(rows) >= least, told
+
+
+def test_the_examples_were_given_in_the_contexts_they_are_tried_in() -> None:
+    for name, taught in contexts().items():
+        meant = CONTEXTS[name]
+        for part in (
+            "models",
+            "waiting",
+            "awaiting",
+            "choices",
+            "offer",
+            "offer_models",
+            "last_kind",
+            "latest",
+            "exhibit",
+        ):
+            assert getattr(taught, part) == getattr(meant, part), (name, part)
+
+
+def test_a_message_between_two_kinds_is_asked_about() -> None:
+    asked = [row for row in HELD_OUT if "|" in _ask(row).about]
+    assert 0 < len(asked) <= 0.05 * len(HELD_OUT)
+    for row in asked:
+        kinds = _ask(row).about.split("|")
+        assert len(set(kinds)) == 2 and set(kinds) <= set(KINDS), row
+
+
+def test_before_the_examples_are_learned_the_rules_answer() -> None:
+    started = time.thread_time()
+    plain = read(f"Is {X} a copy of {Y}?", shelf=SHELF, learned=False)
+    assert (plain.kind, plain.models) == ("compare", (X, Y))
+    assert time.thread_time() - started < 0.5
+
+
+def test_reading_is_quick() -> None:
+    read("warm", CONTEXTS["result"], shelf=SHELF)
+    started = time.thread_time()
+    for row in HELD_OUT[:50]:
+        _ask(row)
+    assert (time.thread_time() - started) / 50 < 0.1
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_replies_follow_the_language_of_the_question(language: str) -> None:
     shown = [
-        r
-        for r in PHRASINGS
-        if r["language"] == language and r["kind"] not in ("language", "empty", "unreadable", "code")
+        r for r in PHRASINGS if r.language == language and r.kind not in ("language", "empty", "unreadable", "code")
     ]
-    told = [row["message"] for row in shown if _ask(row).language != language]
+    told = [row.message for row in shown if _ask(row).language != language]
     # A message that is nothing but names or "ok" shows no language.
     assert len(told) <= 0.03 * len(shown), told
 
 
 def test_only_named_or_remembered_models_are_ever_meant() -> None:
     for row in PHRASINGS:
-        memory, intent = CONTEXTS[row["context"]], _ask(row)
+        memory, intent = CONTEXTS[row.context], _ask(row)
         shipped = {path for models in SHELF.exhibits.values() for path in models.values()}
         known = {*memory.models, *memory.choices, *shipped}
         meant = [*intent.models, *([intent.base] if intent.base else [])]
-        assert all(name in known or name in row["message"] or "huggingface" in row["message"] for name in meant), row
+        assert all(name in known or name in row.message or "huggingface" in row.message for name in meant), row
 
 
 def test_famous_names_are_never_taken_for_files() -> None:

@@ -13,9 +13,9 @@ from test_intent import CONTEXTS, X, Y
 from agent.cues import _read, cue, our_words
 from agent.evidence import CLOSENESS, STRENGTHS
 from agent.fairness import heated_words
-from agent.intent import read
 from agent.phrases import __file__ as phrases_file
 from agent.phrases import knows, say, sentences
+from agent.reading import read
 
 AGENT = Path(phrases_file).parent
 
@@ -24,7 +24,7 @@ CHIPS = {
     "chip_report": "report", "chip_behave": "behave", "chip_change_mind": "change_mind", "chip_what_if": "what_if",
     "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
     "chip_examples": "examples", "chip_next": "next", "chip_wrapping": "article", "chip_case": "article",
-    "chip_lesson": "lesson",
+    "chip_plot": "plot", "chip_direction": "direction", "chip_lesson": "lesson",
 }  # fmt: skip
 
 
