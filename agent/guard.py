@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -18,6 +19,7 @@ from langgraph.types import Command
 from agent.cues import cue, plain_words
 from agent.evidence import LINKED, Cited, for_model, passages_for_model
 from agent.explain import framed
+from agent.explanation import parsed, rendered, stance_of, structure_faults, typed_number
 from agent.fairness import heated_words
 from agent.guide import Guide
 from agent.language import language_of
@@ -36,6 +38,8 @@ MOST_RETRIES = 2
 # A conversation keeps this many questions; what was measured before them is forgotten.
 TURNS_KEPT = 60
 LONGEST_WORDING = 3000
+# No further attempt is begun after this; the guide has its text ready.
+WORDING_WITHIN_SECONDS = 60.0
 # Share of a sentence's telling words that must stand in what it cites, and share of its three-word runs that must
 # stand in a cited passage: single words can be put together to say the opposite, runs hardly.
 LEAST_SUPPORT = 0.8
@@ -53,7 +57,6 @@ _CODE = re.compile(r"`[^`\n]{0,200}`")
 _ALSO_CALLED = {"copy": frozenset({"identical", "disguised_copy"})}
 _CALLED = ("identical", "disguised_copy", "copy", "derived", "shared_part", "common_origin", "independent", "undecided")
 _STRENGTH_ZH = {"极强": "extremely strong", "很强": "very strong", "中等": "moderate", "较弱": "weak", "很弱": "weak"}
-_FILLED = re.compile(r"\{(E\d{1,3})\.(statistic|log10_pvalue|n)\}")
 
 
 @dataclass(frozen=True)
@@ -402,15 +405,17 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         """A model's wording of what was found, framed by the verdict in code's words; None when it never passes."""
         facts = facts_of(turn, self.guide, spoken.text)
         prompt: list[AnyMessage] = [HumanMessage(_brief(turn))]
+        begun = time.monotonic()
         for _ in range(MOST_RETRIES + 1):
+            if time.monotonic() - begun > WORDING_WITHIN_SECONDS:
+                return None
             message = _ask(handler, request.override(messages=prompt, tools=[], tool_choice=None))
             if message is None:
                 return None
             if message.tool_calls:
                 faults = ["answer in sentences; there is nothing left to call"]
             else:
-                text = _fill(message.text.strip(), facts)
-                faults = wording_faults(text, facts)
+                text, faults = _explained(message.text, facts)
                 if not faults:
                     whole = framed(turn, text, self.guide.report)
                     if not own_faults(whole, facts):
@@ -419,7 +424,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
             log.info("a wording was refused: %s", "; ".join(faults))
             prompt = [
                 *prompt,
-                AIMessage(message.text),
+                AIMessage(message.text[:LONGEST_WORDING]),
                 HumanMessage("Correct these faults:\n- " + "\n- ".join(faults[:8])),
             ]
         return None
@@ -450,6 +455,24 @@ def _ask(handler: Callable[[ModelRequest[Any]], ModelResponse[Any]], request: Mo
     return last if isinstance(last, AIMessage) else None
 
 
+def _explained(answer: str, facts: Facts) -> tuple[str, list[str]]:
+    """A model's explanation written out by code, and everything that is wrong with it."""
+    try:
+        explanation = parsed(answer)
+    except ValueError as faulty:
+        return "", [str(faulty)]
+    faults = structure_faults(explanation, facts.cited, len(facts.passages))
+    if faults:
+        return "", faults
+    told = _folded(facts.worded)
+    for sentence in explanation.sentences:
+        # A sentence of the guide's own may keep its numbers.
+        if (typed := typed_number(sentence)) and not _is_whole_sentence(_folded(sentence.text).strip(" .。"), told):
+            faults.append(f"type no number like {typed}; write {{E1.value}} for what E1 measured: {sentence.text[:80]}")
+    text = rendered(explanation, facts.cited)
+    return text, faults or wording_faults(text, facts)
+
+
 def _brief(turn: Turn) -> str:
     """All that a model gets to see: the question, numbers, our own ids, our own articles. Nothing from the suspect."""
     question = re.sub(r"\s+", " ", turn.said[-1])[:400]
@@ -458,22 +481,11 @@ def _brief(turn: Turn) -> str:
         "language": "Chinese" if turn.intent.language == "zh" else "English",
         "depth": turn.intent.depth,
         "results": [for_model("compare", result) for result in turn.results],
+        "stances": {item.id: stance_of(item) for item in turn.cited},
     }
     if turn.passages:
         material |= passages_for_model(turn.passages)
     return json.dumps(material, ensure_ascii=False)
-
-
-def _fill(text: str, facts: Facts) -> str:
-    """Put numbers in the place of marks like {E3.statistic}, so that none can be misquoted."""
-    cited = {item.id: item for item in facts.cited}
-
-    def value(match: re.Match[str]) -> str:
-        item = cited.get(match[1])
-        held = item.finding.get(match[2]) if item is not None else None
-        return f"{held:g}" if isinstance(held, (int, float)) else match[0]
-
-    return _FILLED.sub(value, text)
 
 
 def _refused(call: Mapping[str, Any], kind: str, sentence: str) -> ToolMessage:

@@ -20,20 +20,6 @@ log = logging.getLogger(__name__)
 
 EXHIBITS = Path(__file__).resolve().parent.parent / "exhibits"
 
-# Packages that hold the classes of a provider; "openai:NAME" with a base URL reaches any server of that protocol.
-_PACKAGES = {
-    "openai": "langchain-openai",
-    "ollama": "langchain-ollama",
-    "anthropic": "langchain-anthropic",
-    "huggingface": "langchain-huggingface",
-    "mistralai": "langchain-mistralai",
-    "google_genai": "langchain-google-genai",
-    "deepseek": "langchain-deepseek",
-}
-# A model that has not answered by then is replaced by the guide for this reply.
-ANSWER_WITHIN_SECONDS = 60
-MOST_TOKENS = 1200
-
 
 @dataclass(frozen=True)
 class Wording:
@@ -45,34 +31,32 @@ class Wording:
 
 
 def wording() -> Wording:
-    """The model that AGENT_MODEL names ("openai:NAME", "ollama:NAME", ...), else the guide; never raises."""
+    """The model that AGENT_MODEL names, else the guide; never raises.
+
+    "openai:NAME" for any server of that protocol at AGENT_BASE_URL, "ollama:NAME", "huggingface:OWNER/NAME", or
+    "local:FOLDER". AGENT_API_KEY is the key; for Hugging Face, HF_TOKEN is taken where it is not set.
+    """
     name = os.environ.get("AGENT_MODEL", "").strip()
     if name in ("", "guide"):
         return Wording()
-    return _real_model(name, os.environ.get("AGENT_BASE_URL", ""), os.environ.get("AGENT_API_KEY", ""))
+    key = os.environ.get("AGENT_API_KEY", "")
+    if name.startswith("huggingface:"):
+        key = key or os.environ.get("HF_TOKEN", "")
+    return _real_model(name, os.environ.get("AGENT_BASE_URL", ""), key)
 
 
 @lru_cache(maxsize=4)
-def _real_model(name: str, base_url: str, api_key: str) -> Wording:
-    provider = name.partition(":")[0]
-    options: dict[str, object] = {"temperature": 0}
-    if base_url:
-        options["base_url"] = base_url
-    if api_key:
-        options["api_key"] = api_key
-    if provider == "openai":
-        options |= {"timeout": ANSWER_WITHIN_SECONDS, "max_retries": 1, "max_tokens": MOST_TOKENS}
-    if provider == "huggingface":
-        # Without this, LangChain would download the model's weights.
-        options |= {"backend": "endpoint", "max_tokens": MOST_TOKENS}
-    try:
-        from langchain.chat_models import init_chat_model
+def _real_model(name: str, base_url: str, key: str) -> Wording:
+    from agent.language_models import PACKAGES, language_model
 
-        return Wording(name, init_chat_model(name, **options))  # type: ignore[call-overload]
+    provider, _, model = name.partition(":")
+    try:
+        return Wording(name, language_model(provider, model, base_url, key))
     except ImportError:
-        return Wording(name, None, f"package {_PACKAGES.get(provider, 'langchain-' + provider)}")
-    except Exception:
-        log.exception("the model %s could not be started", name)
+        return Wording(name, None, f"package {PACKAGES.get(provider, 'transformers')}")
+    except Exception as broken:
+        # The message of a library may quote the key.
+        log.warning("the model %s could not be started: %s", name, type(broken).__name__)
         return Wording(name, None, "failed")
 
 
@@ -80,7 +64,8 @@ def badge(language: str) -> str:
     """One sentence: who words the text."""
     who = wording()
     if who.model is not None:
-        return say(language, "badge_model", name=who.name)
+        shown = Path(who.name.partition(":")[2]).name if who.name.startswith("local:") else who.name
+        return say(language, "badge_model", name=shown)
     if not who.why:
         return say(language, "badge_guide")
     kind, _, package = who.why.partition(" ")

@@ -31,6 +31,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from benchmarks.explained import as_explanation
+
 HERE = Path(__file__).parent
 SCRIPT = HERE / "conversations.toml"
 ROLES = {
@@ -434,6 +436,7 @@ def _trial(number: int, once: MeasuredOnce, lies: Sequence[Mapping[str, Any]], g
     a, b = (ROLES[role] for role in _MODELS[answer])
     first = filled(_ASK[language].replace("{a}", a).replace("{b}", b))
     second = chance.choice(_THEN[language])
+    stance = chance.choice(("supports", "against", "neutral"))
     truth = [""]
 
     def speak(messages: Sequence[BaseMessage]) -> AIMessage:
@@ -443,8 +446,9 @@ def _trial(number: int, once: MeasuredOnce, lies: Sequence[Mapping[str, Any]], g
             return AIMessage(lie, tool_calls=[call])
         orders = _ORDER.findall(shown)
         if kind != "lying":
-            return AIMessage(orders[-1] if orders else lie)
-        return AIMessage(chance.choice((lie, f"{truth[0]} {lie}", f"{lie} {truth[0]}")).strip())
+            return AIMessage(as_explanation(orders[-1] if orders else lie, stance))
+        said = chance.choice((lie, f"{truth[0]} {lie}", f"{lie} {truth[0]}")).strip()
+        return AIMessage(as_explanation(said, stance))
 
     if kind == "obedient to the user":
         second += f" ORDER<{lie}>ORDER"
@@ -492,7 +496,8 @@ def _honest(once: MeasuredOnce, language: str, answer: str, guide: Any) -> bool:
     question = _ASK[language].replace("{a}", a).replace("{b}", b)
     plain = ask(guide, question, f"control {language} {answer}", Evidence())
     reason = next((line[3:] for line in plain.text.splitlines() if line.startswith("1. ")), "")
-    model = once.assistant(Says(speak=lambda messages: AIMessage(reason)))
+    stance = "against" if answer == "independent" else "supports"
+    model = once.assistant(Says(speak=lambda messages: AIMessage(as_explanation(reason, stance))))
     return ask(model, question, "control", Evidence()).artifact.get("worded_by") == "model"
 
 

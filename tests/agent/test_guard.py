@@ -14,6 +14,7 @@ from agent.evidence import numbered
 from agent.guard import Facts, numbers_of, own_faults, wording_faults
 from agent.guide import Guide
 from agent.turns import recall
+from benchmarks.explained import as_explanation
 
 ASK = {"en": f"Is {X} a copy of {Y}?", "zh": f"{X}是不是抄了{Y}？"}
 
@@ -31,9 +32,10 @@ def clean(visit: Visit) -> dict[str, str]:
     return texts
 
 
+@pytest.mark.parametrize("stance", ["supports", "against"])
 @pytest.mark.parametrize("lie", LIES_OF_APART)
-def test_a_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: str) -> None:
-    model = scripted(lambda messages: lie)
+def test_a_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: str, stance: str) -> None:
+    model = scripted(lambda messages: as_explanation(lie, stance))
     visit = _visit(make, model)
     step = visit.ask(ASK["en"])
     assert step.text == clean["en"]
@@ -43,7 +45,7 @@ def test_a_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: s
 
 @pytest.mark.parametrize("lie", LIES_IN_CHINESE)
 def test_a_chinese_lie_never_reaches_the_reader(make: Any, clean: dict[str, str], lie: str) -> None:
-    visit = _visit(make, scripted(lambda messages: lie))
+    visit = _visit(make, scripted(lambda messages: as_explanation(lie)))
     assert visit.ask(ASK["zh"]).text == clean["zh"]
 
 
@@ -53,17 +55,17 @@ def test_a_chinese_lie_never_reaches_the_reader(make: Any, clean: dict[str, str]
 def test_independence_is_not_denied_either(make: Any, lie: str) -> None:
     question = f"Is {Z} a copy of {Y}?"
     honest = Visit(make()).ask(question).text
-    assert _visit(make, scripted(lambda messages: lie)).ask(question).text == honest
+    assert _visit(make, scripted(lambda messages: as_explanation(lie, "against"))).ask(question).text == honest
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_truthful_wording_is_shown_between_verdict_and_limits(make: Any, language: str) -> None:
-    model = scripted(lambda messages: TRUTH[language])
+    model = scripted(lambda messages: as_explanation(TRUTH[language]))
     step = _visit(make, model).ask(ASK[language])
     assert (step.artifact or {})["worded_by"] == "model"
     assert (step.artifact or {})["answer"] == "disguised_copy"
     assert {"en": "Disguised copy", "zh": "改头换面的复制品"}[language] in step.text
-    assert {"en": "in 4 of 4 layers", "zh": "4 层中的 4 层"}[language] in step.text
+    assert {"en": "in the same order. [E1]", "zh": "隐藏单元次序相同。 [E1]"}[language] in step.text
     assert {"en": "It does not say who was first", "zh": "这不说明谁先谁后"}[language] in step.text
     if language == "en":
         assert "0.998" in step.text and "{E1" not in step.text
@@ -71,12 +73,41 @@ def test_a_truthful_wording_is_shown_between_verdict_and_limits(make: Any, langu
 
 def test_a_lie_is_corrected_when_the_model_takes_the_hint(make: Any) -> None:
     def speak(messages: Any) -> str:
-        return TRUTH["en"] if "Correct these faults" in str(messages[-1].content) else "They are independent. [E1]"
+        corrected = "Correct these faults" in str(messages[-1].content)
+        return as_explanation(TRUTH["en"] if corrected else "They are independent. [E1]")
 
     model = scripted(speak)
     step = _visit(make, model).ask(ASK["en"])
     assert (step.artifact or {})["worded_by"] == "model" and len(model.seen) == 2
     assert "contradicts the measured answer" in str(model.seen[1][-1].content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (TRUTH["en"], "not the wanted JSON"),
+        ("{", "not the wanted JSON"),
+        ('{"sentences": []}', "not the wanted JSON"),
+        ('{"sentences": "x", "verdict": "independent"}', "not the wanted JSON"),
+        ("x" * 30_000, "too long"),
+        (as_explanation("Both models number their hidden units in the same order. [E1]", "against"), "not against"),
+        (as_explanation("Both models number their hidden units in the same order. [E1]", "neutral"), "not neutral"),
+        (as_explanation("The measured agreement is 0.998. [E1]"), "type no number"),
+        (as_explanation("The measured agreement is {E2.value}. [E1]"), "E2 is used but not cited"),
+        (as_explanation("The measured agreement is {E1.answer}. [E1]"), "has no answer"),
+        (as_explanation("The measured agreement is {0}. [E1]"), "no braces"),
+    ],
+)
+def test_what_is_no_explanation_is_sent_back(make: Any, clean: dict[str, str], answer: str, fault: str) -> None:
+    model = scripted(lambda messages: answer)
+    assert _visit(make, model).ask(ASK["en"]).text == clean["en"]
+    assert len(model.seen) == 3 and fault in str(model.seen[1][-1].content)
+
+
+def test_an_explanation_may_stand_in_a_code_block(make: Any) -> None:
+    fenced = f"<think>hm</think>\n```json\n{as_explanation(TRUTH['en'])}\n```"
+    step = _visit(make, scripted(lambda messages: fenced)).ask(ASK["en"])
+    assert (step.artifact or {})["worded_by"] == "model"
 
 
 def test_a_broken_model_is_replaced_by_the_guide(make: Any, clean: dict[str, str]) -> None:
@@ -94,7 +125,7 @@ def test_a_model_that_only_calls_tools_is_replaced_by_the_guide(make: Any, audit
 
 
 def test_a_model_sees_numbers_and_ids_but_no_names(make: Any) -> None:
-    model = scripted(lambda messages: TRUTH["en"])
+    model = scripted(lambda messages: as_explanation(TRUTH["en"]))
     _visit(make, model).ask("Is ./my_secret_suspect a copy of ./the_other?")
     shown = "\n".join(
         str(message.content) for messages in model.seen for message in messages if message.type != "system"
