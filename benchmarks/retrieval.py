@@ -1,8 +1,8 @@
 """How often the article search brings the right article: python -m benchmarks.retrieval.
 
 A question counts at k when any of its topics is among the first k; topics without an article are left out.
-Three sets of our own come along: paraphrases (the search was tuned on them, so they flatter), held-out ones
-(looked at once, after everything was chosen), and off-topic ones, where the right answer is nothing.
+Four sets of our own come along: paraphrases (the search was tuned on them, so they flatter), held-out and fresh ones
+(looked at once each, after everything was chosen), and off-topic ones, where the right answer is nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from knowledge import library
 
 HERE = Path(__file__).parent
-OWN = (HERE / "paraphrases.csv", HERE / "held_out.csv", HERE / "off_topic.csv")
+OWN = (HERE / "paraphrases.csv", HERE / "held_out.csv", HERE / "fresh.csv", HERE / "off_topic.csv")
 
 
 def measure(file: Path) -> list[dict[str, object]]:
