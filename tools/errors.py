@@ -242,11 +242,11 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
     "unknown_format": {
         "en": (
             "“{file}” is not in a format that can be read here.",
-            "Give a .safetensors, .gguf or PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
+            "Give a .safetensors, .gguf, .onnx or PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
         ),
         "zh": (
             "“{file}”的格式无法在此读取。",
-            "请给出 .safetensors、.gguf 或 PyTorch 文件（.bin、.pt、.pth、.th、.ckpt），或模型所在的文件夹。",
+            "请给出 .safetensors、.gguf、.onnx 或 PyTorch 文件（.bin、.pt、.pth、.th、.ckpt），或模型所在的文件夹。",
         ),
     },
     "pointer_file": {
@@ -433,6 +433,7 @@ REASONS: dict[str, dict[str, str]] = {
     "bad_weight_map": {"en": "its weight_map is unusable", "zh": "其中的 weight_map 无法使用"},
     "not_pytorch": {"en": "it is not a PyTorch file", "zh": "它不是 PyTorch 文件"},
     "not_gguf": {"en": "it is not a GGUF file of version 2 or 3", "zh": "它不是版本 2 或 3 的 GGUF 文件"},
+    "not_onnx": {"en": "it is not an ONNX graph", "zh": "它不是 ONNX 计算图"},
     "damaged": {"en": "it is damaged", "zh": "文件已损坏"},
     "compressed": {"en": "its parts are compressed", "zh": "内部数据被压缩过"},
     "a_program": {"en": "it is a TorchScript program", "zh": "它是 TorchScript 程序"},

@@ -23,7 +23,7 @@ from safetensors.torch import save
 
 from tools.checkpoint import Checkpoint
 from tools.errors import UserError
-from tools.formats import safetensors, torch_zip
+from tools.formats import plain, torch_zip
 from tools.sources import open_checkpoint
 
 GOOD = {
@@ -179,7 +179,7 @@ class TestSafetensorsHeader:
         assert peak_memory() - before < 300 * MEGABYTE
 
     def test_a_file_that_only_claims_to_be_large(self, tmp_path: Path) -> None:
-        count = safetensors.READ_BYTES // 4 + 1
+        count = plain.READ_BYTES // 4 + 1
         path = written(
             tmp_path, raw({"a": ENTRY | {"shape": [count, 1], "data_offsets": [0, 4 * count]}}, b"")
         )

@@ -19,11 +19,12 @@ def open_weights(
     declared_bytes: int | None,
     side_files: Mapping[str, StoredFile],
 ) -> Checkpoint:
-    """Open the weight files of one model in a format: safetensors, torch, gguf. Packed tensors are seen decoded.
+    """Open the weight files of one model in a format: safetensors, torch, gguf, onnx. Packed tensors are seen decoded.
 
     Raises UserError for files that do not keep to it, KeyError for a format of another name.
     """
     from tools.formats.gguf import GgufCheckpoint
+    from tools.formats.onnx import OnnxCheckpoint
     from tools.formats.packed import unpacked
     from tools.formats.safetensors import SafetensorsCheckpoint
     from tools.formats.torch_zip import TorchCheckpoint
@@ -32,6 +33,7 @@ def open_weights(
         "safetensors": SafetensorsCheckpoint,
         "torch": TorchCheckpoint,
         "gguf": GgufCheckpoint,
+        "onnx": OnnxCheckpoint,
     }
     opened = kinds[form](
         ref,

@@ -7,26 +7,23 @@ the file before a byte of weights is read. Format: https://huggingface.co/docs/s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import (
     MAX_NAME,
     MAX_TENSORS,
-    Checkpoint,
     ModelRef,
     StoredFile,
-    Wanted,
-    expect_ranges,
     in_words,
     join_shards,
 )
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
+from tools.formats.plain import Entry, PlainCheckpoint
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 # The limit of the format's own library.
 HEADER_BYTES = 100_000_000
@@ -36,9 +33,6 @@ MAX_COMMAS = 2_500_000
 MAX_AXES = 32
 # A tensor without elements takes no bytes; its other axes must be bounded all the same, for strides to hold.
 MAX_ELEMENTS = 1 << 50
-# The largest tensor of a published model is about 10 GB; a sparse file on disk may claim any size.
-READ_BYTES = 32_000_000_000
-
 _LENGTH = 8
 _GIT_LFS = b"version https://git-lfs"
 # Name in the format -> (name in PyTorch, or None where it has none; bits of one element).
@@ -68,19 +62,7 @@ _TYPES: dict[str, tuple[str | None, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where one tensor lies: bytes `start` to `stop` of its file. `dtype` is PyTorch's name if `readable`."""
-
-    file: StoredFile
-    dtype: str
-    readable: bool
-    shape: tuple[int, ...]
-    start: int
-    stop: int
-
-
-class SafetensorsCheckpoint(Checkpoint):
+class SafetensorsCheckpoint(PlainCheckpoint):
     """A model in one or several safetensors files; only the bytes asked for are read."""
 
     format = "safetensors"
@@ -97,72 +79,14 @@ class SafetensorsCheckpoint(Checkpoint):
     ) -> None:
         """Read the headers; `weight_map` decides where several files hold the same name. Raises UserError."""
         entries = join_shards(ref, ((file, read_header(file)) for file in weight_files), weight_map)
-        if declared_bytes is None:
-            declared_bytes = sum(entry.stop - entry.start for entry in entries.values())
         super().__init__(
             ref,
+            entries,
             config=config,
-            shapes={name: entry.shape for name, entry in entries.items()},
-            dtypes={name: entry.dtype for name, entry in entries.items()},
-            declared_names=tuple(entries),
             declared_bytes=declared_bytes,
             weight_files=weight_files,
             side_files=side_files,
         )
-        self._entries = entries
-        self.undecoded = {name: entry.dtype for name, entry in entries.items() if not entry.readable}
-
-    def read(self, name: str) -> torch.Tensor:
-        """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
-        entry = self._entries[name]
-        return self._tensor(name, entry, entry.start, entry.stop, entry.shape)
-
-    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Return the rows from start up to stop of the first axis; reads only their bytes."""
-        entry = self._entries[name]
-        if not entry.shape:
-            raise ValueError("a tensor without axes has no rows")
-        begin, end, rows = _rows(entry, start, stop)
-        return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
-
-    def expect(self, wanted: Iterable[Wanted]) -> None:
-        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
-        expect_ranges(self._range(*one) for one in wanted if self._entries[one[0]].readable)
-
-    def _range(self, name: str, first: int | None, last: int | None) -> tuple[StoredFile, int, int]:
-        entry = self._entries[name]
-        whole = not entry.shape or (first is None and last is None)
-        start, stop = (entry.start, entry.stop) if whole else _rows(entry, first, last)[:2]
-        return entry.file, start, stop
-
-    def _tensor(self, name: str, entry: Entry, start: int, stop: int, shape: tuple[int, ...]) -> torch.Tensor:
-        import torch
-
-        if not entry.readable:
-            raise UserError("unknown_tensor_type", tensor=name, dtype=entry.dtype)
-        if stop - start > READ_BYTES:
-            raise UserError("too_large_tensor", tensor=name)
-        dtype: torch.dtype = getattr(torch, entry.dtype)
-        if start == stop:
-            return torch.empty(shape, dtype=dtype)
-        try:
-            data = entry.file.read(start, stop)
-        except MemoryError:
-            raise UserError("too_large_tensor", tensor=name) from None
-        self._count(name, stop - start, entry.stop - entry.start)
-        if dtype is torch.bool:
-            # A byte other than 0 and 1 is no bool; to PyTorch its value is undefined.
-            return (torch.frombuffer(data, dtype=torch.uint8) != 0).reshape(shape)
-        return torch.frombuffer(data, dtype=dtype).reshape(shape)
-
-
-def _rows(entry: Entry, first: int | None, last: int | None) -> tuple[int, int, int]:
-    """Where the rows from first up to last lie in the file, and how many they are."""
-    first, last, _ = slice(first, last).indices(entry.shape[0])
-    rows = max(0, last - first)
-    row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
-    begin = entry.start + first * row_bytes
-    return begin, begin + rows * row_bytes, rows
 
 
 def read_header(file: StoredFile) -> dict[str, Entry]:

@@ -23,6 +23,7 @@ MAX_COMMAS = 1_000_000
 SAFETENSORS_SUFFIXES = (".safetensors",)
 TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt")
 GGUF_SUFFIXES = (".gguf",)
+ONNX_SUFFIXES = (".onnx",)
 INDEXES = {"safetensors": "model.safetensors.index.json", "torch": "pytorch_model.bin.index.json"}
 SIDE_FILES = (
     "config.json",
@@ -115,7 +116,8 @@ def in_file(ref: ModelRef, place: Place, name: str) -> ModelFiles:
         raise UserError("unknown_format", file=name)
     # One part of a split GGUF file is no model; a shard of safetensors is read alone by who names it.
     parts = [each for each in place.names if form == "gguf" and _series(each) and _series(each) == _series(name)]
-    weights = [place.file(each) for each in (_complete_numbers(ref, parts) or [name])]
+    beside = _values_beside(name, place.names) if form == "onnx" else []
+    weights = [place.file(each) for each in (_complete_numbers(ref, parts) or [name, *beside])]
     # Several models may share a folder: then nothing says whose configuration lies there.
     alone = [each for each in place.names if _is_weights(each)] in ([name], parts)
     side_files = _side_files(place) if alone else {}
@@ -129,6 +131,8 @@ def format_of(name: str) -> str | None:
         return "safetensors"
     if suffix in GGUF_SUFFIXES:
         return "gguf"
+    if suffix in ONNX_SUFFIXES:
+        return "onnx"
     return "torch" if suffix in TORCH_SUFFIXES else None
 
 
@@ -169,7 +173,23 @@ def _choose_gguf(ref: ModelRef, names: list[str], shards: list[str], there: list
     return _only_one(ref, [name for name in found if "mmproj" not in name.lower()] or found)
 
 
-_CHOICES = (("safetensors", _choose_safetensors), ("torch", _choose_torch), ("gguf", _choose_gguf))
+def _choose_onnx(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
+    chosen = _only_one(ref, [name for name in names if _is_weights(name) and format_of(name) == "onnx"])
+    return chosen + [beside for name in chosen for beside in _values_beside(name, names)]
+
+
+def _values_beside(name: str, names: Sequence[str]) -> list[str]:
+    """Files in which a graph keeps its values: `model.onnx_data`, `model.onnx.data`, `model.data`."""
+    stem = name[: -len(ONNX_SUFFIXES[0])]
+    return [each for each in names if (each.startswith(name) and each != name) or each == f"{stem}.data"]
+
+
+_CHOICES = (
+    ("safetensors", _choose_safetensors),
+    ("torch", _choose_torch),
+    ("gguf", _choose_gguf),
+    ("onnx", _choose_onnx),
+)
 
 
 def _only_one(ref: ModelRef, found: list[str]) -> list[str]:

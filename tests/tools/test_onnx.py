@@ -1,0 +1,205 @@
+"""ONNX files: initialisers come back as the library reads them, values beside the file only from beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import load_file
+
+from tools.audit import compare
+from tools.errors import UserError
+from tools.sources import open_checkpoint
+from tools.sources.folder import LocalFile
+
+EXHIBITS = Path(__file__).resolve().parents[2] / "exhibits" / "llama3v"
+
+
+def saved(path: Path, tensors: list[TensorProto], **how: object) -> Path:
+    nodes = [helper.make_node("Identity", [tensor.name], [f"out.{tensor.name}"]) for tensor in tensors]
+    graph = helper.make_graph(nodes, "a graph", [], [], initializer=tensors)
+    onnx.save(helper.make_model(graph), str(path), **how)
+    return path
+
+
+def kind_of(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        open_checkpoint(str(path))
+    assert " ".join(caught.value.say("zh")).isprintable()
+    return caught.value.kind
+
+
+NUMBERS = np.linspace(-3, 3, 24).reshape(6, 4)
+RAW = [
+    "float32",
+    "float16",
+    "float64",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "int64",
+    "uint32",
+    "uint64",
+    "bool",
+]
+
+
+@pytest.mark.parametrize("dtype", RAW)
+def test_raw_values(tmp_path: Path, dtype: str) -> None:
+    values = NUMBERS.astype(dtype)
+    model = open_checkpoint(str(saved(tmp_path / "model.onnx", [numpy_helper.from_array(values, "w")])))
+    assert (model.format, model.shapes, model.dtypes) == ("onnx", {"w": (6, 4)}, {"w": dtype})
+    assert torch.equal(model.read("w"), torch.from_numpy(values))
+    assert torch.equal(model.read_rows("w", 1, 3), torch.from_numpy(values)[1:3])
+
+
+@pytest.mark.parametrize(
+    "kind", ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT32", "INT64", "UINT64", "INT8", "BOOL", "UINT8"]
+)
+def test_values_written_one_by_one(tmp_path: Path, kind: str) -> None:
+    tensor = helper.make_tensor("w", getattr(TensorProto, kind), [6, 4], np.abs(NUMBERS).round().flatten().tolist())
+    assert not tensor.raw_data
+    model = open_checkpoint(str(saved(tmp_path / "model.onnx", [tensor])))
+    assert torch.equal(model.read("w").double(), torch.from_numpy(np.abs(NUMBERS).round()).double().bool().double()
+                       if kind == "BOOL" else torch.from_numpy(np.abs(NUMBERS).round()))  # fmt: skip
+    assert torch.equal(model.read_rows("w", 2, 5), model.read("w")[2:5])
+
+
+def test_four_bits_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+    four = helper.make_tensor("four", TensorProto.INT4, [4], [1, 2, 3, 4])
+    scalar = numpy_helper.from_array(np.float32(2.5), "scalar")
+    empty = numpy_helper.from_array(np.zeros((0, 3), np.float32), "empty")
+    model = open_checkpoint(str(saved(tmp_path / "model.onnx", [four, scalar, empty])))
+    assert list(model.undecoded) == ["four"]
+    assert model.read("scalar").item() == 2.5
+    assert model.read("empty").shape == (0, 3)
+    with pytest.raises(UserError) as caught:
+        model.read("four")
+    assert caught.value.kind == "unknown_tensor_type"
+
+
+@pytest.mark.parametrize("beside", ["model.onnx_data", "model.onnx.data", "model.data"])
+def test_values_beside_the_file(tmp_path: Path, beside: str) -> None:
+    tensors = [numpy_helper.from_array(NUMBERS.astype("float32") * n, f"w{n}") for n in range(3)]
+    saved(tmp_path / "model.onnx", tensors, save_as_external_data=True, location=beside, size_threshold=0)
+    for named in (tmp_path, tmp_path / "model.onnx"):
+        model = open_checkpoint(str(named))
+        assert torch.equal(model.read("w2"), torch.from_numpy(NUMBERS.astype("float32") * 2))
+        assert torch.equal(model.read_rows("w1", 3, 4), torch.from_numpy(NUMBERS.astype("float32"))[3:4])
+    (tmp_path / beside).write_bytes(b"")
+    assert kind_of(tmp_path / "model.onnx") == "truncated"
+    (tmp_path / beside).unlink()
+    assert kind_of(tmp_path / "model.onnx") == "missing_shard"
+    (tmp_path / "elsewhere").write_bytes(bytes(1000))
+    (tmp_path / beside).symlink_to(tmp_path / "elsewhere")
+    open_checkpoint(str(tmp_path))
+    (tmp_path / beside).unlink()
+    (tmp_path / beside).symlink_to("/dev/zero")
+    assert kind_of(tmp_path) in ("unsafe_path", "not_a_file")
+
+
+def outside(**notes: str) -> TensorProto:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in notes.items():
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("notes", "kind"),
+    [
+        ({}, "unsafe_path"),
+        ({"location": "/etc/passwd"}, "unsafe_path"),
+        ({"location": "../secret"}, "unsafe_path"),
+        ({"location": ".."}, "unsafe_path"),
+        ({"location": "a/b"}, "unsafe_path"),
+        ({"location": "..\\secret"}, "unsafe_path"),
+        ({"location": "C:x"}, "unsafe_path"),
+        ({"location": "secret"}, "missing_shard"),
+        ({"location": "model.onnx"}, "missing_shard"),
+        ({"location": "model.onnx_data", "offset": "-1"}, "bad_header"),
+        ({"location": "model.onnx_data", "offset": "1e3"}, "bad_header"),
+        ({"location": "model.onnx_data", "offset": "9" * 30}, "bad_header"),
+        ({"location": "model.onnx_data", "offset": "8"}, "truncated"),
+        ({"location": "model.onnx_data", "length": "4"}, "bad_header"),
+        ({"location": "x" * 5000}, "bad_header"),
+    ],
+)
+def test_values_are_only_sought_beside_the_file(tmp_path: Path, notes: dict[str, str], kind: str) -> None:
+    (tmp_path / "secret").write_bytes(bytes(100))
+    (tmp_path / "model.onnx_data").write_bytes(bytes(8))
+    assert kind_of(saved(tmp_path / "model.onnx", [outside(**notes)])) == kind
+
+
+def field(number: int, data: bytes) -> bytes:
+    length, size = b"", len(data)
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+
+def graph(tensor: bytes) -> bytes:
+    return field(7, field(5, tensor))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "truncated"),
+        (bytes(100), "bad_header"),
+        (b"\xff" * 100, "bad_header"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "pointer_file"),
+        (field(1, bytes(100)), "no_tensors"),
+        (graph(b"")[:-1] + b"\x7f" + bytes(40), "truncated"),
+        (b"\x3a\xff\xff\xff\xff\x0f" + bytes(40), "truncated"),
+        (graph(b"\x08\x02\x10\x01" + field(9, bytes(7))) + bytes(0) + field(1, bytes(30)), "bad_header"),
+        (graph((b"\x08" + b"\xff" * 8 + b"\x7f") * 3 + b"\x10\x01" + field(9, bytes(8))), "bad_header"),
+        (graph(b"\x08\x01" * 40 + b"\x10\x01" + field(9, bytes(4))), "bad_header"),
+        (graph(field(8, b"n" * 1001) + bytes(0)), "bad_header"),
+        (field(7, field(5, field(8, b"w")) * 2 + field(10, bytes(30))), "bad_header"),
+    ],
+)
+def test_is_refused(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+    assert kind_of(tmp_path / "model.onnx") == kind
+
+
+def test_too_many_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.formats.onnx.MAX_FIELDS", 100)
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x01" * 200)
+    assert kind_of(tmp_path / "model.onnx") == "bad_header"
+
+
+def test_a_large_file_is_stepped_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = [numpy_helper.from_array(np.zeros((1000, 500), np.float32), f"w{n}") for n in range(20)]
+    path = saved(tmp_path / "model.onnx", tensors)
+    reads: list[int] = []
+    read = LocalFile.read
+    monkeypatch.setattr(LocalFile, "read", lambda s, start, stop: reads.append(stop - start) or read(s, start, stop))
+    model = open_checkpoint(str(path))
+    assert len(model.shapes) == 20
+    assert sum(reads) < path.stat().st_size / 100
+    reads.clear()
+    model.read_rows("w7", 10, 20)
+    assert sum(reads) == 10 * 500 * 4
+
+
+def test_an_exported_copy_is_known_and_a_stranger_is_not(tmp_path: Path) -> None:
+    tensors = []
+    for name, tensor in load_file(EXHIBITS / "original" / "model.safetensors").items():
+        # Exporters turn linear layers into products with the transposed matrix and drop their names.
+        turned = "proj" in name or "lm_head" in name
+        values = tensor.float().numpy().T if turned else tensor.float().numpy()
+        tensors.append(
+            numpy_helper.from_array(np.ascontiguousarray(values), f"onnx::MatMul_{len(tensors)}" if turned else name)
+        )
+    path = str(saved(tmp_path / "model.onnx", tensors))
+    linked = compare(path, str(EXHIBITS / "original"))
+    assert linked["answer"] in ("identical", "disguised_copy", "derived", "shared_part"), linked["answer"]
+    assert compare(path, str(EXHIBITS / "stranger"))["answer"] in ("independent", "undecided")

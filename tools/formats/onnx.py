@@ -1,0 +1,273 @@
+"""ONNX: the initialisers of a graph, and files of values beside it.
+
+The graph is a protocol buffer; its fields are walked by hand and whatever is no initialiser is stepped over, so that
+neither the library nor the values are loaded. Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tools.checkpoint import MAX_NAME, MAX_TENSORS, ModelRef, StoredFile
+from tools.errors import UserError
+from tools.formats.plain import Entry, PlainCheckpoint
+
+if TYPE_CHECKING:
+    import torch
+
+# A graph of 200,000 tensors and as many operations has fewer fields.
+MAX_FIELDS = 1_000_000
+MAX_AXES = 32
+MAX_ELEMENTS = 1 << 50
+# Text about where values lie is short; a document string is stepped over.
+MAX_TEXT = 4_096
+# Numbers written one by one are a few constants; published weights are raw bytes.
+CODED_BYTES = 1_000_000
+# What is fetched at a time while fields follow each other, and after a step over values.
+_PIECE, _STEP = 1 << 16, 1 << 12
+
+_GIT_LFS = b"version https://git-lfs"
+# Number in the format -> (name in PyTorch, bits of one value).
+_TYPES = {
+    1: ("float32", 32), 2: ("uint8", 8), 3: ("int8", 8), 4: ("uint16", 16), 5: ("int16", 16), 6: ("int32", 32),
+    7: ("int64", 64), 9: ("bool", 8), 10: ("float16", 16), 11: ("float64", 64), 12: ("uint32", 32),
+    13: ("uint64", 64), 14: ("complex64", 64), 15: ("complex128", 128), 16: ("bfloat16", 16),
+    17: ("float8_e4m3fn", 8), 18: ("float8_e4m3fnuz", 8), 19: ("float8_e5m2", 8), 20: ("float8_e5m2fnuz", 8),
+    24: ("float8_e8m0fnu", 8),
+}  # fmt: skip
+_GRAPH, _INITIALISER = 7, 5
+_DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
+# Fields whose values lie as they are, and those written as numbers of varying length.
+_FLOATS, _DOUBLES, _CODED = 4, 10, frozenset({5, 7, 11})
+
+Field = tuple[int, int, int, int]
+
+
+class OnnxCheckpoint(PlainCheckpoint):
+    """A model in one ONNX file, with the files of values that its name begins."""
+
+    format = "onnx"
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        *,
+        config: Mapping[str, object],
+        weight_files: Sequence[StoredFile],
+        weight_map: Mapping[str, str],
+        declared_bytes: int | None,
+        side_files: Mapping[str, StoredFile],
+    ) -> None:
+        """Find the initialisers of the first file; the others hold what it keeps outside. Raises UserError."""
+        del weight_map
+        graph = Graph(ref, weight_files[0], {file.name: file for file in weight_files[1:]})
+        if not graph.entries:
+            raise UserError("no_tensors", file=weight_files[0].name)
+        self._coded = graph.coded
+        super().__init__(
+            ref,
+            graph.entries,
+            config=config,
+            declared_bytes=declared_bytes,
+            weight_files=weight_files,
+            side_files=side_files,
+        )
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
+        return self._numbers(name) if name in self._coded else super().read(name)
+
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return the rows from start up to stop of the first axis; reads only their bytes."""
+        if name not in self._coded or not self.shapes[name]:
+            return super().read_rows(name, start, stop)
+        return self._numbers(name)[start:stop].clone()
+
+    def _numbers(self, name: str) -> torch.Tensor:
+        """A constant whose numbers were written one by one; those of 16-bit floats stand for their bits."""
+        import torch
+
+        entry = self._entries[name]
+        data = bytes(entry.file.read(entry.start, entry.stop))
+        numbers, place = [], 0
+        while place < len(data):
+            number, place = _varint(data, place)
+            numbers.append(number - (1 << 64) if number >= 1 << 63 else number)
+        if len(numbers) != math.prod(entry.shape):
+            raise UserError("bad_header", file=entry.file.name, why="wrong_size")
+        self._count(name, len(data), len(data))
+        dtype: torch.dtype = getattr(torch, entry.dtype)
+        values = torch.tensor(numbers, dtype=torch.int64).reshape(entry.shape)
+        if dtype.is_floating_point or dtype.is_complex:
+            bits = {1: torch.uint8, 2: torch.int16}.get(dtype.itemsize)
+            if bits is None:
+                raise UserError("unknown_tensor_type", tensor=name, dtype=entry.dtype)
+            return values.to(bits).view(dtype)
+        return values.to(dtype)
+
+
+class Graph:
+    """Where the initialisers of one file lie."""
+
+    def __init__(self, ref: ModelRef, file: StoredFile, beside: Mapping[str, StoredFile]) -> None:
+        self._ref, self._file, self._beside = ref, file, beside
+        self._start, self._data = 0, bytearray()
+        self._fields_left = MAX_FIELDS
+        self.entries: dict[str, Entry] = {}
+        self.coded: set[str] = set()
+        if file.size < len(_GIT_LFS):
+            raise UserError("truncated", file=file.name)
+        if bytes(file.read(0, len(_GIT_LFS))) == _GIT_LFS:
+            raise UserError("pointer_file", file=file.name)
+        for number, wire, start, stop in self._walk(0, file.size):
+            if number == _GRAPH and wire == 2:
+                self._read_graph(start, stop)
+
+    def _read_graph(self, start: int, stop: int) -> None:
+        for number, wire, begin, end in self._walk(start, stop):
+            if number == _INITIALISER and wire == 2:
+                self._read_tensor(begin, end)
+                if len(self.entries) > MAX_TENSORS:
+                    raise UserError("too_many_tensors", file=self._file.name, limit=f"{MAX_TENSORS:,}")
+
+    def _read_tensor(self, start: int, stop: int) -> None:
+        shape: list[int] = []
+        kind, name, outside = 0, "", False
+        places: list[tuple[int, int, int]] = []
+        notes: dict[str, str] = {}
+        for number, wire, begin, end in self._walk(start, stop):
+            if number == _DIMS:
+                shape += [begin] if wire == 0 else self._varints(begin, end)
+            elif number == _TYPE and wire == 0:
+                kind = begin
+            elif number == _NAME and wire == 2:
+                name = self._text(begin, end, MAX_NAME)
+            elif number == _LOCATION and wire == 0:
+                outside = begin == 1
+            elif number == _EXTERNAL and wire == 2:
+                key, value = self._pair(begin, end)
+                notes[key] = value
+            elif number in (_RAW, _FLOATS, _DOUBLES) or number in _CODED:
+                places.append((number, begin, end) if wire == 2 else (0, 0, 0))
+        name = name or f"initializer.{len(self.entries)}"
+        if name in self.entries:
+            raise self._refused("duplicate_name")
+        if len(shape) > MAX_AXES or math.prod(max(1, axis) for axis in shape) > MAX_ELEMENTS:
+            raise self._refused("absurd_shape")
+        self.entries[name] = self._entry(name, kind, tuple(shape), places, notes if outside else None)
+
+    def _entry(
+        self,
+        name: str,
+        kind: int,
+        shape: tuple[int, ...],
+        places: list[tuple[int, int, int]],
+        notes: Mapping[str, str] | None,
+    ) -> Entry:
+        dtype, bits = _TYPES.get(kind, (f"type {kind}", 0))
+        size = math.prod(shape) * bits // 8
+        if notes is not None and bits:
+            return self._outside(dtype, shape, size, notes)
+        if not places and not size:
+            return Entry(self._file, dtype, bits > 0, shape, 0, 0)
+        number, start, stop = places[0] if len(places) == 1 else (0, 0, 0)
+        if number in _CODED and bits and stop - start <= CODED_BYTES:
+            self.coded.add(name)
+            return Entry(self._file, dtype, True, shape, start, stop)
+        if not bits or number not in (_RAW, _FLOATS, _DOUBLES):
+            # Values in several pieces, numbers of four bits: other tensors are used.
+            return Entry(self._file, dtype if not bits else f"scattered {dtype}", False, shape, start, stop)
+        if stop - start != size:
+            raise self._refused("wrong_size")
+        return Entry(self._file, dtype, True, shape, start, stop)
+
+    def _outside(self, dtype: str, shape: tuple[int, ...], size: int, notes: Mapping[str, str]) -> Entry:
+        """Values in a file beside this one: only one whose name begins with this one's, never a path."""
+        location = notes.get("location", "").removeprefix("./")
+        if not location or location in (".", "..") or any(mark in location for mark in "/\\:\0"):
+            raise UserError("unsafe_path", file=location)
+        file = self._beside.get(location)
+        if file is None:
+            raise UserError("missing_shard", name=self._ref.name, file=location, count=1, total=2)
+        numbers = [notes.get("offset", "0"), notes.get("length", str(size))]
+        if not all(text.isascii() and text.isdecimal() and len(text) < 19 for text in numbers):
+            raise self._refused("bad_entry")
+        offset, length = map(int, numbers)
+        if length != size:
+            raise self._refused("wrong_size")
+        if offset + length > file.size:
+            raise UserError("truncated", file=file.name)
+        return Entry(file, dtype, True, shape, offset, offset + length)
+
+    def _walk(self, start: int, stop: int) -> Iterator[Field]:
+        """The fields between two places: number, wire type, and the value or where it begins and ends."""
+        place = start
+        while place < stop:
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise self._refused("too_many_entries")
+            key, place = self._number(place, stop)
+            number, wire = key >> 3, key & 7
+            if wire not in (0, 1, 2, 5) or not number:
+                raise self._refused("not_onnx")
+            if wire == 0:
+                value, place = self._number(place, stop)
+                yield number, wire, value, 0
+                continue
+            size = {1: 8, 5: 4}.get(wire, 0)
+            if wire == 2:
+                size, place = self._number(place, stop)
+            if place + size > stop:
+                raise UserError("truncated", file=self._file.name)
+            yield number, wire, place, place + size
+            place += size
+
+    def _number(self, place: int, stop: int) -> tuple[int, int]:
+        """The number at a place, and the place after it."""
+        inside, have = place - self._start, len(self._data)
+        if inside < 0 or (inside + 10 > have and self._start + have < self._file.size):
+            piece = _PIECE if 0 <= inside <= have + _STEP else _STEP
+            self._start, self._data = place, self._file.read(place, min(self._file.size, place + piece))
+            inside = 0
+        try:
+            number, after = _varint(self._data, inside)
+        except ValueError:
+            raise self._refused("not_onnx") from None
+        if self._start + after > stop:
+            raise UserError("truncated", file=self._file.name)
+        return number, self._start + after
+
+    def _varints(self, start: int, stop: int) -> list[int]:
+        if stop - start > 10 * MAX_AXES:
+            raise self._refused("absurd_shape")
+        found = []
+        while start < stop:
+            number, start = self._number(start, stop)
+            found.append(number)
+        return found
+
+    def _text(self, start: int, stop: int, limit: int = MAX_TEXT) -> str:
+        if stop - start > limit:
+            raise self._refused("name_too_long")
+        return bytes(self._file.read(start, stop)).decode("utf-8", "replace")
+
+    def _pair(self, start: int, stop: int) -> tuple[str, str]:
+        found = {number: self._text(begin, end) for number, wire, begin, end in self._walk(start, stop) if wire == 2}
+        return found.get(1, ""), found.get(2, "")
+
+    def _refused(self, why: str) -> UserError:
+        return UserError("bad_header", file=self._file.name, why=why)
+
+
+def _varint(data: bytes | bytearray, place: int) -> tuple[int, int]:
+    """The number at a place of a protocol buffer and the place after it. Raises ValueError where it does not end."""
+    number = shift = 0
+    for byte in data[place : place + 10]:
+        number |= (byte & 127) << shift
+        place += 1
+        if byte < 128:
+            return number & ((1 << 64) - 1), place
+        shift += 7
+    raise ValueError("a number without end")
