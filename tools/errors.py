@@ -354,6 +354,23 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "请重新下载，或改用该模型的 safetensors 文件。",
         ),
     },
+    "bad_archive": {
+        "en": (
+            "The archive “{file}” cannot be opened as a model's folder: {why}.",
+            "Unpack it with a program you trust and give the folder, or ask for the model's files themselves.",
+        ),
+        "zh": (
+            "压缩包“{file}”无法作为模型文件夹打开：{why}。",
+            "请用可信的程序解压后给出文件夹，或直接索取模型文件。",
+        ),
+    },
+    "no_room": {
+        "en": (
+            "There is not enough room on the disk to expand “{file}”.",
+            "Free some space, or unpack the archive elsewhere and give the folder.",
+        ),
+        "zh": ("磁盘空间不足，无法展开“{file}”。", "请腾出一些空间，或在别处解压后给出文件夹。"),
+    },
     "bad_config": {
         "en": (
             "The file “{file}” beside the weights cannot be used: {why}.",
@@ -435,6 +452,9 @@ REASONS: dict[str, dict[str, str]] = {
     "not_gguf": {"en": "it is not a GGUF file of version 2 or 3", "zh": "它不是版本 2 或 3 的 GGUF 文件"},
     "not_onnx": {"en": "it is not an ONNX graph", "zh": "它不是 ONNX 计算图"},
     "damaged": {"en": "it is damaged", "zh": "文件已损坏"},
+    "encrypted": {"en": "it is encrypted", "zh": "它被加密了"},
+    "unknown_compression": {"en": "it is compressed in an unusual way", "zh": "它的压缩方式不常见"},
+    "expands_too_far": {"en": "it expands to far more than a model would", "zh": "展开后远大于正常的模型"},
     "compressed": {"en": "its parts are compressed", "zh": "内部数据被压缩过"},
     "a_program": {"en": "it is a TorchScript program", "zh": "它是 TorchScript 程序"},
 }  # fmt: skip

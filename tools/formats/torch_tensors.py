@@ -145,10 +145,13 @@ class StoredTensor:
         return StoredTensor(self.dtype, shape, self.stride, offset, self.storage)
 
 
-def after_local_header(file: StoredFile, header: int) -> int:
-    """Where the bytes of an archive's part begin: after a note of its own, whose length only the note tells."""
+def after_local_header(file: StoredFile, header: int, method: int = 0) -> int:
+    """Where the bytes of an archive's part begin: after a note of its own, whose length only the note tells.
+
+    Raises UserError where there is no such note, or it names another method of compression.
+    """
     note = file.read(header, header + _ZIP_LOCAL_BYTES)
-    if not note.startswith(_ZIP_START) or note[8:10] != b"\0\0":
+    if not note.startswith(_ZIP_START) or note[8:10] != method.to_bytes(2, "little"):
         raise UserError("unreadable_archive", file=file.name, why="damaged")
     return header + _ZIP_LOCAL_BYTES + int.from_bytes(note[26:28], "little") + int.from_bytes(note[28:30], "little")
 

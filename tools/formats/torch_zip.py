@@ -24,6 +24,7 @@ from tools.checkpoint import (
 from tools.errors import Cancelled, UserError
 from tools.formats.pickled import Machine, Table, TooLong
 from tools.formats.torch_tensors import Storage, StoredTensor, after_local_header, named_tensors, stored_at
+from tools.formats.zip_directory import read_directory
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +46,7 @@ _HARMLESS = re.compile(
 
 _GIT_LFS = b"version https://git-lfs"
 _ZIP_START = b"PK\x03\x04"
-_ZIP_END = b"PK\x05\x06"
-_ZIP_END_BYTES = 22
 _ZIP_LOCAL_BYTES = 30
-_ZIP64_END = b"PK\x06\x06"
 # The first of the five pickles of the older format.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PICKLES = 5
@@ -161,47 +159,9 @@ def _machine(file: StoredFile) -> Machine:
     return Machine(refuse)
 
 
-class _Ranged(io.RawIOBase):
-    """A stored file as a stream, for the reader of archives; its end is at hand."""
-
-    def __init__(self, file: StoredFile, tail: bytes) -> None:
-        super().__init__()
-        self._file, self._tail, self._place = file, tail, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = offset + (0, self._place, self._file.size)[whence]
-        if place < 0:
-            raise ValueError("before the beginning")
-        self._place = place
-        return place
-
-    def read(self, size: int = -1) -> bytes:
-        stop = self._file.size if size < 0 else min(self._place + size, self._file.size)
-        if stop - self._place > PICKLE_BYTES:
-            raise ValueError("more than a directory has")
-        if stop <= self._place:
-            return b""
-        known = self._file.size - len(self._tail)
-        if self._place >= known:
-            data = self._tail[self._place - known : stop - known]
-        else:
-            data = bytes(self._file.read(self._place, stop))
-        self._place = stop
-        return data
-
-
 def _in_archive(file: StoredFile) -> dict[str, StoredTensor]:
     """The tensors of a zip archive: its directory and its pickle are read, storages are not."""
-    parts = _directory(file)
+    parts = read_directory(file)
     named = {part.filename: part for part in parts}
     pickles = [part for part in parts if part.filename.rpartition("/")[2] == "data.pkl"]
     if any(part.filename.endswith("/constants.pkl") for part in parts):
@@ -232,23 +192,6 @@ def _in_archive(file: StoredFile) -> dict[str, StoredTensor]:
         return storages.setdefault(key, Storage(file, part.file_size, None, part.header_offset, length))
 
     return named_tensors(loaded, storage)
-
-
-def _directory(file: StoredFile) -> list[zipfile.ZipInfo]:
-    """The parts that an archive lists, after a check of what it claims of its own directory."""
-    tail = bytes(file.read(max(0, file.size - (1 << 16) - _ZIP_END_BYTES), file.size))
-    end = tail.rfind(_ZIP_END)
-    if end < 0 or len(tail) - end < _ZIP_END_BYTES:
-        raise UserError("truncated", file=file.name)
-    wide = tail.rfind(_ZIP64_END, 0, end)
-    directory = int.from_bytes(tail[end + 12 : end + 16], "little")
-    if wide >= 0:
-        # All ones mean: look into the wide record.
-        directory = max(directory % 0xFFFFFFFF, int.from_bytes(tail[wide + 40 : wide + 48], "little"))
-    if directory > PICKLE_BYTES:
-        raise UserError("unreadable_archive", file=file.name, why="too_many_entries")
-    with zipfile.ZipFile(_Ranged(file, tail)) as archive:
-        return archive.infolist()
 
 
 def _content(file: StoredFile, part: zipfile.ZipInfo, limit: int) -> bytes:

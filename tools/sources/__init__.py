@@ -11,6 +11,7 @@ from tools.formats import open_weights
 from tools.sources.folder import look_at
 from tools.sources.hub_names import hub_name, is_address
 from tools.sources.model_files import ModelFiles, format_of
+from tools.sources.zip_folder import ARCHIVE_SUFFIX
 
 
 def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = None) -> Checkpoint:
@@ -68,6 +69,6 @@ def _local_path(name: str) -> Path | None:
         # Names with a null byte, names longer than the system allows, "~nobody".
         raise UserError("not_found", name=name) from None
     # A file name of two parts is a mistyped path too.
-    if name.count("/") == 1 and format_of(name) is not None:
+    if name.count("/") == 1 and (format_of(name) is not None or name.lower().endswith(ARCHIVE_SUFFIX)):
         raise UserError("not_found", name=name)
     return None

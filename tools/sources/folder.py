@@ -20,6 +20,7 @@ from pathlib import Path
 from tools.checkpoint import ModelRef, Stop
 from tools.errors import Cancelled, UserError
 from tools.sources.model_files import ModelFiles, in_file, in_folder
+from tools.sources.zip_folder import ARCHIVE_SUFFIX, ArchivedFolder
 
 # Hashing reads all of a file; of large models only samples are read. See docs/decisions/0020.
 HASH_BYTES = 256 * 2**20
@@ -100,6 +101,8 @@ def look_at(name: str, path: Path, stop: Stop | None = None) -> ModelFiles:
     try:
         if path.is_dir():
             return in_folder(ref, _Folder(path, stop))
+        if path.suffix.lower() == ARCHIVE_SUFFIX:
+            return in_folder(ref, ArchivedFolder(regular_file(path, path.name, stop)))
         return in_file(ref, _Folder(path.parent, stop, named=path.name), path.name)
     except OSError:
         raise UserError("not_readable", file=name) from None

@@ -20,6 +20,7 @@ from tools.sources.model_files import ModelFiles, in_file, in_folder
 from tools.sources.range_cache import MEMORY_BYTES, MemoryStore, RangeStore, StoredName, public_store
 from tools.sources.ranges import Span, cut, joined, missing
 from tools.sources.side_by_side import Work, side_by_side
+from tools.sources.zip_folder import ARCHIVE_SUFFIX, ArchivedFolder
 
 ENDPOINT = "https://huggingface.co"
 
@@ -224,6 +225,8 @@ def _files(ref: ModelRef, reading: _Reading, path: str) -> ModelFiles:
     entry = reading.listing(above).get(last)
     if entry is None:
         raise UserError("hub_no_file", name=ref.name, file=path)
+    if entry["type"] == "file" and last.lower().endswith(ARCHIVE_SUFFIX):
+        return in_folder(ref, ArchivedFolder(reading.file(path, last, entry)))
     if entry["type"] == "file":
         return in_file(ref, _HubFolder(reading, above, ref), last)
     return in_folder(ref, _HubFolder(reading, path, ref))
