@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from knowledge.embedder import Embedder, NoEmbedder
+from knowledge.embedder import Kind, NoEmbedder, chosen
 from knowledge.reading import ARTICLES, LANGUAGES, Article, Language, read_articles
 from knowledge.words import WordIndex, language_of, plain
 
 GLOSSARY = Path(__file__).parent / "glossary.csv"
 CACHE_VARIABLE = "WHOSE_WEIGHTS_CACHE"
 COLLECTION = "articles"
-LAYOUT = "1"  # raise it when passages are cut or stored in another way, so that old indexes are left alone
+LAYOUT = "2"  # raise it when passages are cut or stored in another way, so that old indexes are left alone
 KEPT_DAYS = 30  # an index not opened for so long belongs to articles that nobody has any more
 NEAREST = 60  # passages asked of the store; enough that every topic that matters is among them
 
@@ -78,7 +78,15 @@ class Meaning(Protocol):
     def identity(self) -> str:
         """Names the model and its revision; another identity means another index."""
 
-    def embed(self, sentences: Sequence[str]) -> Any:
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """Those it reads; passages of these are kept."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the floors of this module hold for its cosines."""
+
+    def embed(self, sentences: Sequence[str], kind: Kind = "question") -> Any:
         """Unit vectors, shape (sentences, dimensions)."""
 
 
@@ -127,7 +135,7 @@ class Library:
         with self._lock:
             if self._store is None:
                 try:
-                    self._meaning = meaning or Embedder()
+                    self._meaning = meaning or chosen()
                     self._store = self._open_store(self._meaning)
                 except (NoEmbedder, ImportError) as reason:
                     log.info("Articles are searched by words only: %s", reason)
@@ -146,12 +154,12 @@ class Library:
         terms = self._terms_of(question) if asked_in == "zh" else []
         by_words = self._by_words(question, asked_in)
         by_whole = self._by_whole(question, asked_in)
-        by_meaning = self._by_meaning(" ".join(terms) if asked_in == "zh" else question)
+        by_meaning = self._by_meaning(question, asked_in, terms)
         ranked = _fused(asked_in, by_words, by_whole, by_meaning)
         if not ranked:
             return []
         top, best = ranked[0]
-        if by_meaning:
+        if by_meaning and self._meaning is not None and self._meaning.calibrated:
             relevance = _highest(by_meaning) + WORDS_ADD * min(1.0, _highest(by_words) / PLENTY[asked_in])
             if _highest(by_words) >= SURE[asked_in]:
                 relevance = max(relevance, MEANING_FLOOR)
@@ -181,12 +189,18 @@ class Library:
         names = list(self.articles[language])
         return _best_of(((names[n], 0), score) for n, score in self._whole[language].scores(question).items())
 
-    def _by_meaning(self, english: str) -> dict[str, Vote]:
-        """Cosine of each topic with an English question; {} before the warm-up, or for no words."""
-        if self._store is None or self._meaning is None or not english.strip():
+    def _by_meaning(self, question: str, asked_in: Language, terms: Sequence[str]) -> dict[str, Vote]:
+        """Cosine of each topic with a question; {} before the warm-up, or for no words that the embedder reads."""
+        if self._store is None or self._meaning is None:
             return {}
-        vector = self._meaning.embed([english])[0].tolist()
-        found = self._store.query([vector], n_results=NEAREST, include=["metadatas", "distances"])
+        reads = asked_in in self._meaning.languages
+        asked, language = (question, asked_in) if reads else (" ".join(terms), "en")
+        if not asked.strip():
+            return {}
+        vector = self._meaning.embed([asked])[0].tolist()
+        found = self._store.query(
+            [vector], n_results=NEAREST, where={"language": language}, include=["metadatas", "distances"]
+        )
         near = zip(found["metadatas"][0], found["distances"][0], strict=True)
         return _best_of(((str(at["topic"]), int(at["paragraph"])), 1 - distance) for at, distance in near)
 
@@ -207,7 +221,8 @@ class Library:
         by_meaning: dict[str, Vote],
     ) -> int:
         """The paragraph that fits best, numbered in the language of the answer; 0 where that is not known."""
-        vote = by_meaning.get(topic) if language == "en" else None
+        reads = self._meaning is not None and asked_in in self._meaning.languages
+        vote = by_meaning.get(topic) if language == (asked_in if reads else "en") else None
         if vote is None and language == asked_in:
             vote = by_words.get(topic)
         return vote.paragraph if vote else 0
@@ -220,13 +235,14 @@ class Library:
         return Passage(topic, article.title, language, text, article.sources, round(relevance, 3))
 
     def _open_store(self, meaning: Meaning) -> Any:
-        """The collection of English passages: from the cache where it is this one, else built."""
+        """The collection of passages that the embedder reads: from the cache where it is this one, else built."""
         texts, ids, places = [], [], []
-        for topic, article in self.articles["en"].items():
-            for number, (paragraph, text) in enumerate(_units(article)):
-                texts.append(text if text in (article.title, *article.asks) else f"{article.title}\n{text}")
-                ids.append(f"{topic}.{number}")
-                places.append({"topic": topic, "paragraph": paragraph})
+        for language in meaning.languages:
+            for topic, article in self.articles[language].items():
+                for number, (paragraph, text) in enumerate(_units(article)):
+                    texts.append(text if text in (article.title, *article.asks) else f"{article.title}\n{text}")
+                    ids.append(f"{language}.{topic}.{number}")
+                    places.append({"topic": topic, "paragraph": paragraph, "language": language})
         state = hashlib.sha256("\0".join([LAYOUT, meaning.identity, *ids, *texts]).encode()).hexdigest()
 
         def fill(client: Any) -> Any:
@@ -237,7 +253,7 @@ class Library:
                 metadata={"state": state},
             )
             if collection.count() != len(ids):
-                vectors = meaning.embed(texts)
+                vectors = meaning.embed(texts, "passage")
                 collection.upsert(ids=ids, embeddings=vectors, documents=texts, metadatas=places)
             return collection
 

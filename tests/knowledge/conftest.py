@@ -19,11 +19,14 @@ SHELF = ("case-solar", "cosine-similarity", "fine-tuning", "lora", "p-values", "
 class HashedWords:
     """Vectors from hashed word stems: the same words, the same direction."""
 
+    languages = ("en",)
+    calibrated = True
+
     def __init__(self, identity: str = "hashed words") -> None:
         self.identity = identity
         self.sentences = 0
 
-    def embed(self, sentences: Sequence[str]) -> np.ndarray:
+    def embed(self, sentences: Sequence[str], kind: str = "question") -> np.ndarray:
         self.sentences += len(sentences)
         vectors = np.full((len(sentences), 64), 1e-3, np.float32)
         for vector, sentence in zip(vectors, sentences, strict=True):

@@ -143,7 +143,7 @@ def test_without_embedder_the_search_goes_on(monkeypatch: pytest.MonkeyPatch, sh
     def refuse() -> Embedder:
         raise NoEmbedder("absent")
 
-    monkeypatch.setattr(library, "Embedder", refuse)
+    monkeypatch.setattr(library, "chosen", refuse)
     found = Library(shelf)
     assert found.warm_up() is False and not found.knows_meaning
     assert found.search("What is LoRA?")[0].topic == "lora"
