@@ -396,6 +396,26 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         "zh": ("“{name}”的张量“{tensor}”含有无穷大或非数值。", "请确认文件完整，或换用该模型的其他版本。"),
     },
     # What was asked.
+    "adapter_alone": {
+        "en": (
+            "“{name}” is only an adapter, a small change to a base model, and cannot be held against a whole model.",
+            "Name it together with the base it was trained on, as BASE+ADAPTER.",
+        ),
+        "zh": (
+            "“{name}”只是一个适配器（对基座模型的小改动），无法与完整的模型相比。",
+            "请把它与训练时所用的基座一起写出，格式为 基座+适配器。",
+        ),
+    },
+    "bad_adapter": {
+        "en": (
+            "The adapter “{file}” cannot be joined to “{name}”: {why}.",
+            "Name the base it was trained on and a LoRA adapter, as BASE+ADAPTER.",
+        ),
+        "zh": (
+            "适配器“{file}”无法与“{name}”合并：{why}。",
+            "请写出训练时所用的基座和一个 LoRA 适配器，格式为 基座+适配器。",
+        ),
+    },
     "different_kinds": {
         "en": (
             "No two tensors of “{a}” and “{b}” can be compared, because the models are of different kinds.",
@@ -449,6 +469,9 @@ REASONS: dict[str, dict[str, str]] = {
     "bytes_without_owner": {"en": "some bytes belong to no tensor", "zh": "有些字节不属于任何张量"},
     "bad_weight_map": {"en": "its weight_map is unusable", "zh": "其中的 weight_map 无法使用"},
     "not_pytorch": {"en": "it is not a PyTorch file", "zh": "它不是 PyTorch 文件"},
+    "no_adapter": {"en": "it is not a LoRA adapter", "zh": "它不是 LoRA 适配器"},
+    "other_adapter": {"en": "it is of a kind that is not known here", "zh": "这里不支持这种适配器"},
+    "does_not_fit": {"en": "its layers are not those of this model", "zh": "它的各层与该模型不符"},
     "not_gguf": {"en": "it is not a GGUF file of version 2 or 3", "zh": "它不是版本 2 或 3 的 GGUF 文件"},
     "not_onnx": {"en": "it is not an ONNX graph", "zh": "它不是 ONNX 计算图"},
     "damaged": {"en": "it is damaged", "zh": "文件已损坏"},

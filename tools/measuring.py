@@ -11,6 +11,7 @@ from tools.comparison import Comparison
 from tools.digests import equal_by_digest
 from tools.errors import UserError
 from tools.evidence import Finding, Probe, finding_record
+from tools.formats.adapter import is_adapter
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.reading import aligned_comparison, declared_comparison, is_large, sampled_comparison
@@ -159,6 +160,9 @@ def refuse_broken(layout: Layout) -> None:
 
 def _refuse_different_kinds(comparison: Comparison) -> None:
     """Two models of which no tensor can be held against one of the other answer no question at all."""
+    adapters = [side for side in (comparison.a, comparison.b) if is_adapter(side)]
+    if len(adapters) == 1:
+        raise UserError("adapter_alone", name=adapters[0].ref.name)
     shapes = [
         {side.shapes[name] for name in layout.candidates if len(side.shapes[name]) >= 2}
         for side, layout in ((comparison.a, comparison.layout_a), (comparison.b, comparison.layout_b))

@@ -13,15 +13,21 @@ from tools.sources.hub_names import hub_name, is_address
 from tools.sources.model_files import ModelFiles, format_of
 from tools.sources.zip_folder import ARCHIVE_SUFFIX
 
+# Adapters on adapters: more than a few are a typing error.
+MOST_ADAPTERS = 4
+
 
 def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = None) -> Checkpoint:
     """Open a model by its path on this machine, else by its name on a hub. Raises UserError for what can be mended.
 
-    A hub's names are owner/name[@revision][/folder] and links. A folder without weights opens too, with what its
-    configuration, index and tokenizer declare. `token` opens what a hub shows only to some. Once `stop` returns True,
-    any read raises Cancelled within half a second.
+    A hub's names are owner/name[@revision][/folder] and links. BASE+ADAPTER is a base as a LoRA adapter makes it. A
+    folder without weights opens too, with what its configuration, index and tokenizer declare. `token` opens what a hub
+    shows only to some. Once `stop` returns True, any read raises Cancelled within half a second.
     """
     name = name.strip()
+    if 0 < name.count("+") <= MOST_ADAPTERS and not os.path.lexists(os.path.expanduser(name)):
+        base, _, adapter = name.rpartition("+")
+        return _joined(base, adapter, token, stop)
     path = _local_path(name)
     if path is not None:
         return _opened(look_at(name, path, stop))
@@ -31,6 +37,18 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
     if where is None:
         raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
     return _opened(look_at_hub(name, where, token=token, stop=stop))
+
+
+def _joined(base: str, adapter: str, token: str | None, stop: Stop | None) -> Checkpoint:
+    """A base with an adapter, each by its own name."""
+    from tools.formats.adapter import with_adapter
+
+    change = open_checkpoint(adapter, token=token, stop=stop)
+    try:
+        return with_adapter(open_checkpoint(base, token=token, stop=stop), change)
+    except BaseException:
+        change.close()
+        raise
 
 
 def _opened(model: ModelFiles) -> Checkpoint:
