@@ -96,7 +96,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "re-ordering, noise, rounding.",
         "meaning_derived": "Trained or edited on from the other model.",
         "meaning_shared_part": "Only some parts are related.",
-        "meaning_common_origin": "Both come from a third model, neither from the other.",
+        "meaning_common_origin": "Both come from a third model or one random start, neither from the other.",
         "meaning_independent": "No sign of common weights; the card says what would have been noticed.",
         "meaning_undecided": "The evidence does not suffice for any answer.",
         "disguise_add_noise": "noise on every tensor, in its standard deviations",
@@ -251,7 +251,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "meaning_disguised_copy": "撤销一种不需要训练的改动（重新排列、加噪声、取整）之后，是同一份权重。",
         "meaning_derived": "在另一个模型的基础上继续训练或修改。",
         "meaning_shared_part": "只有一部分有关联。",
-        "meaning_common_origin": "两者都来自第三个模型，彼此并无先后。",
+        "meaning_common_origin": "两者都来自第三个模型或同一组随机初始值，彼此并无先后。",
         "meaning_independent": "没有共用权重的迹象；卡片会说明什么样的改动会被发现。",
         "meaning_undecided": "证据不足以给出任何答案。",
         "disguise_add_noise": "每个张量加噪声，以其标准差计",
@@ -361,6 +361,8 @@ CHINESE: dict[str, str] = {
     "share of the declared design entries that are equal, 0 to 1": "声明的结构设定中相同项所占比例，0 到 1",
     "share of one model's changes to the base that the other also holds, about 0 to 1": ""
     "一个模型对基座的改动中另一个也含有的比例，约 0 到 1",
+    "share kept of strong directions over share kept of the rest, about 1 for parent and child": ""
+    "强方向的保留比例与其余部分的保留比例之比，母子之间约为 1",
     "size of the difference relative to the weights, 0 for none": "差异相对于权重的大小，0 为没有差异",
     "share of tensor names that agree after renaming, 0 to 1": "换掉前缀后一致的张量名称所占比例，0 到 1",
     "share of the tokens of both vocabularies that both have, 0 to 1": "两份词表中共有词元所占比例，0 到 1",

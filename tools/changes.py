@@ -20,6 +20,7 @@ WORTH_TELLING = 0.02
 NEED_TRAINING_OR_SIZE = frozenset(
     {"fine_tuned", "low_rank", "pruned", "layers_removed", "layers_repeated", "narrowed", "experts_from_dense"}
 )
+OF_A_CHILD = frozenset({"noise", "low_rank", "merged", "units_permuted", "heads_permuted"})
 
 
 def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> list[dict[str, Any]]:
@@ -37,6 +38,9 @@ def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Ans
     if answer == "disguised_copy":
         # What little of this was seen lies within what the rule calls unclear.
         found = [entry for entry in found if entry["kind"] not in NEED_TRAINING_OR_SIZE]
+    if answer == "common_origin":
+        # What lies between siblings is two trainings, whatever single tensors look like.
+        found = [entry for entry in found if entry["kind"] not in OF_A_CHILD]
     if answer == "shared_part":
         found.append(_change("component_only", linked_share(findings), "share of the numbers"))
     return found

@@ -51,6 +51,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Models trained from one and the same random start look related, although neither was made from the other.",
         "zh": "从同一次随机初始化出发训练的两个模型也会显得有关联，尽管谁也不是由谁做成的。",
     },
+    "one_start": {
+        "en": "A model made from a parent that had hardly begun its training looks the same as two trained from one start.",
+        "zh": "如果母模型才刚开始训练，由它做成的模型看起来就和“两个模型从同一起点出发”一样。",
+    },
     "distillation": {
         "en": "Learning from another model's answers (distillation) leaves no trace in the weights and is not seen here.",
         "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
@@ -124,7 +128,7 @@ def limits(
         keys += ["base_believed"] if base else ["siblings"]
         keys.append("same_start")
     if answer == "common_origin":
-        keys.append("base_believed")
+        keys.append("base_believed" if base else "one_start")
     if answer in ("independent", "undecided") and reason != "no_weights":
         if power is not None and power.get("largest_noise_caught_reordered") is None:
             keys.append("no_reordered_power")

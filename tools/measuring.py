@@ -16,7 +16,7 @@ from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.reading import aligned_comparison, declared_comparison, is_large, sampled_comparison
 from tools.roles import Layout
-from tools.verdict import links
+from tools.verdict import decide, links
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -31,7 +31,7 @@ ORDER = (
     "value_order",
     "coordinate_order",
 )
-AFTER_A_LINK = ("difference_shape", "shared_additions")
+AFTER_A_LINK = ("difference_shape", "shared_additions", "shared_start")
 # Answered by the files beside the weights and their headers.
 OF_DECLARATIONS = ("tensor_names", "same_configuration", "same_tokenizer")
 # Finds units wherever they stand, for which whole layers are read.
@@ -118,9 +118,12 @@ def _measure_large(comparison: Comparison, listener: Listener | None) -> Measure
 
 def _after_a_link(measured: Measured, listener: Listener | None) -> None:
     if measured.linked():
-        for name in AFTER_A_LINK:
-            if name != "shared_additions" or measured.read.base is not None:
-                measured.ask(name, measured.read, listener)
+        measured.ask("difference_shape", measured.read, listener)
+        if measured.read.base is not None:
+            measured.ask("shared_additions", measured.read, listener)
+        # Only what looks like a parent and its child could be two trainings from one start instead.
+        if decide(measured.findings, None, True).answer == "derived":
+            measured.ask("shared_start", measured.read, listener)
 
 
 def _power(comparison: Comparison, aligned: Comparison | None, listener: Listener | None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
     return {
         "word": words["word"][language],
         "icon": words["icon"],
-        "headline": words["headline"][language].format(**_names(result)),
+        "headline": headline(result, language),
         "strength": strength(result, language),
         "reasons": reasons(result, language)[:3],
         "background": background(result, language),
@@ -48,6 +48,14 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
         "not_meaning": [translated(sentence, language) for sentence in result["limits"]],
         "next": NEXT[answer][language],
     }
+
+
+def headline(result: Result, language: str = "en", *, as_code: bool = False) -> str:
+    """The answer in one sentence, with the names of the models."""
+    words = ANSWERS[result["answer"]]
+    key = "headline" if result["base"] or "headline_without_base" not in words else "headline_without_base"
+    sentence: str = words[key][language].format(**_names(result, as_code=as_code))
+    return sentence
 
 
 def strength(result: Result, language: str = "en") -> str:
@@ -141,9 +149,8 @@ def markdown(result: Result, language: str = "en") -> str:
     def text(key: str) -> str:
         return TEXT[key][language]
 
-    names = _names(result, as_code=True)
     lines = [f"# {text('title')}", "", f"**{short['icon']} {short['word']}**", ""]
-    lines += [ANSWERS[result["answer"]]["headline"][language].format(**names), "", short["strength"], ""]
+    lines += [headline(result, language, as_code=True), "", short["strength"], ""]
     if short["direction"]:
         lines += [short["direction"], ""]
     lines += [f"## {text('why')}", "", *[f"- {sentence}" for sentence in reasons(result, language)], ""]

@@ -39,6 +39,8 @@ TRAINING_FREE_KINDS = ("equal", "recast", "rescaled", "quantised", "noise")
 # A copy holds all that the other added to the base, siblings at most half; in between nobody can say.
 HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
+# Children keep their parent's strong directions as well as the rest: 0.92 and more. From one start: 0.79 and less.
+COMMON_START = 0.85
 # "Independent" needs a search that would have found a copy with this much noise.
 LEAST_POWER = 0.05
 
@@ -88,7 +90,9 @@ def decide(
        undecided where it is between half and most.
     5. Linked in less than half of the numbers: shared_part.
     6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer is missing or
-       repeated: disguised_copy. Anything else: derived.
+       repeated: disguised_copy.
+    7. What training built is shared less than the rest, in most tensors: common_origin, two trainings from one random
+       start. Anything else: derived.
     """
     if not has_weights:
         return Verdict("undecided", (), None, None, "no_weights")
@@ -133,6 +137,9 @@ def decide(
         free = sum(shape.where["shares"].get(kind, 0.0) for kind in TRAINING_FREE_KINDS)
         if free >= TRAINING_FREE and shape.where["layers_of_a"] == shape.where["layers_of_b"]:
             return linked("disguised_copy", *extra, "difference_shape")
+    start = findings.get("shared_start")
+    if isinstance(start, Evidence) and start.statistic <= COMMON_START and start.where["share"] >= WHOLE_MODEL:
+        return Verdict("common_origin", ("shared_start", *linking), rarest, strength_words(rarest))
     return linked("derived", *extra)
 
 

@@ -49,6 +49,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "en": "{a} and {b} both come from {base}; neither holds what the other added to it.",
             "zh": "{a} 和 {b} 都来自 {base}，但谁也没有另一方后加的改动。",
         },
+        "headline_without_base": {
+            "en": "{a} and {b} were trained from the same first random numbers; neither holds what training built into the other.",
+            "zh": "{a} 和 {b} 从同一组随机初始数值出发训练而成，谁也没有另一方在训练中形成的东西。",
+        },
     },
     "independent": {
         "icon": "≠",
@@ -367,6 +371,13 @@ PROBES: dict[str, dict[str, Words]] = {
             "zh": "一个模型是否也含有另一个模型在共同基座上添加的改动？",
         },
     },
+    "shared_start": {
+        "label": {"en": "Common start", "zh": "共同的起点"},
+        "question": {
+            "en": "Do the models share what training built, or only the random numbers that both started from?",
+            "zh": "两个模型共有的是训练形成的东西，还是只有出发时的那组随机数？",
+        },
+    },
     "same_tokenizer": {
         "label": {"en": "Tokenizer", "zh": "分词器"},
         "question": {
@@ -448,6 +459,9 @@ ABSTENTIONS: dict[str, str] = {
     "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
     "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": (
         "找不到这样的层：隐藏单元由两个张量描述，并且坐标或词元为双方共有。"
+    ),
+    "Too few tensors lie as they were to tell a common start from a parent.": (
+        "位置未变的张量太少，分不清是共同的起点还是母模型。"
     ),
     "The two configurations have no entry in common.": "两份配置没有任何相同的条目。",
     "The models have no learned norm gains of equal length.": "两个模型没有长度相同的归一化增益。",
@@ -606,6 +620,15 @@ TOKENIZERS: dict[str, Words] = {
 }
 
 
+def _shared_start(finding: Finding, language: str, leaned_on: bool) -> str:
+    if not leaned_on:
+        return ""
+    return {
+        "en": "The directions that training made strong are shared only {share} as well as the rest; a child keeps both alike.",
+        "zh": "训练中变强的那些方向，共有程度只有其余部分的 {share}；由一方做成的另一方，两者会同样保留。",
+    }[language].format(share=percent(finding["statistic"]))
+
+
 def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
     where = finding["where"]
     configuration = where.get("configuration")
@@ -727,6 +750,7 @@ REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "coordinate_order": _coordinate_order,
     "difference_shape": _difference_shape,
     "shared_additions": _shared_additions,
+    "shared_start": _shared_start,
     "same_tokenizer": _same_tokenizer,
     "same_configuration": _same_configuration,
     "tensor_names": _tensor_names,

@@ -27,6 +27,7 @@ PROBES = [
     "unit_partners",
     "difference_shape",
     "shared_additions",
+    "shared_start",
     "same_tokenizer",
     "same_configuration",
     "tensor_names",

@@ -30,7 +30,15 @@ from tools.errors import Cancelled
 from tools.evidence import Abstention, Evidence, Finding, Probe, finding_record
 from tools.perturbations import NotApplicable, all_perturbations, perturbation_named
 from tools.probes import all_probes, probe_named
-from tools.verdict import HOLDS_ADDITIONS, LEAST_EFFECT, SIBLINGS_ADDITIONS, TRAINING_FREE, TRAINING_FREE_KINDS, links
+from tools.verdict import (
+    COMMON_START,
+    HOLDS_ADDITIONS,
+    LEAST_EFFECT,
+    SIBLINGS_ADDITIONS,
+    TRAINING_FREE,
+    TRAINING_FREE_KINDS,
+    links,
+)
 from tools.words import PROBES
 
 KINDS = ["llama", "gpt2", "bert", "bert_many_heads"]
@@ -59,6 +67,8 @@ def knows(name: str, finding: Finding) -> bool:
         return links(name, finding)
     if name == "shared_additions":
         return finding.statistic >= HOLDS_ADDITIONS
+    if name == "shared_start":
+        return finding.statistic > COMMON_START
     if name == "difference_shape":
         shares = finding.where["shares"]
         return sum(shares.get(kind, 0.0) for kind in TRAINING_FREE_KINDS) >= TRAINING_FREE

@@ -13,6 +13,7 @@ from tools.evidence import Abstention, Evidence, Finding
 from tools.limits import TEXTS
 from tools.probes import all_probes
 from tools.verdict import (
+    COMMON_START,
     HOLDS_ADDITIONS,
     LEAST_EFFECT,
     LEAST_POWER,
@@ -59,6 +60,12 @@ def additions(share: float) -> Evidence:
 
 NO_VALUES, NO_ORDER, NO_PARTNERS = values(0.0), layers(0.01, -0.2, 0), layers(0.01, 0.0, 0)
 STRANGERS: Findings = dict.fromkeys(LEAST_EFFECT, NO_ORDER) | {"same_values": NO_VALUES, "unit_partners": NO_PARTNERS}
+
+
+def start(ratio: float, share: float = 1.0) -> Evidence:
+    return Evidence(ratio, None, 20, {"of_a": ratio, "of_b": ratio, "share": share, "tensors": []})
+
+
 COPY: Findings = {"same_values": NO_VALUES, "unit_order": layers(1.0, -300.0), "unit_partners": layers(1.0, -150.0)}
 NOTHING = Abstention("Nothing fits.")
 
@@ -295,3 +302,16 @@ def test_every_answer_keeps_its_promises(findings: Findings, difference: Finding
         assert power is not None and not linking
     assert (verdict.reason is not None) == (verdict.answer == "undecided")
     assert decide(dict(reversed(list(findings.items()))), power, True) == verdict
+
+
+def test_line_7_two_trainings_from_one_start_are_siblings() -> None:
+    far: Findings = COPY | {"difference_shape": shape(trained=1.0)}
+    verdict = decide(far | {"shared_start": start(COMMON_START)}, None, True)
+    assert verdict.answer == "common_origin" and verdict.because[0] == "shared_start"
+    # A child keeps strong directions and the rest alike; where few tensors could be judged, nothing changes.
+    for kept in (start(COMMON_START + 0.01), start(1.0), start(0.3, share=0.4), NOTHING):
+        assert decide(far | {"shared_start": kept}, None, True).answer == "derived"
+    # It never links, and never turns a copy or strangers into siblings.
+    for findings in (STRANGERS, COPY | {"difference_shape": shape(noise=1.0)}, COPY | {"same_values": values(1.0)}):
+        answers = {decide(findings | extra, POWER, True).answer for extra in ({}, {"shared_start": start(0.1)})}
+        assert len(answers) == 1
