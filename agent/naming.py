@@ -96,7 +96,7 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
         name = match[0]
         tail = re.match(rf"[{UNSPACED}\w.\-\\/]+", text[match.end() :])
         if tail is not None:
-            name += _existing_tail(name, tail[0], shelf)
+            name += _existing_tail(name, tail[0], shelf) or _likely_tail(name, tail[0])
         name = _trimmed(name)
         if _plausible(name, shelf):
             add(name.rstrip("/") or name, match.start(), match.start() + len(name))
@@ -153,6 +153,17 @@ def _plausible(name: str, shelf: Shelf) -> bool:
     if all(_FAMILY.match(part) for part in parts):
         return False
     return name != "A/B" and name.lower() not in _ABBREVIATIONS
+
+
+def _likely_tail(name: str, tail: str) -> str:
+    """For a path that breaks off at its slash: the Chinese name behind it, up to a word that no name holds.
+
+    It is only looked for under that name; where there is none, the reader is told which one was sought.
+    """
+    if not _ROOTED.match(name) or name[-1] not in "/\\":
+        return ""
+    found = re.match(rf"(?:(?![和与跟同及是有吗呢吧被把里比抄])[{UNSPACED}\w.\-\\/])+", tail)
+    return found[0] if found else ""
 
 
 def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:

@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 # Below this lead of the best kind over the second, the best was right in fewer than half of the cases that the
 # classifier had not seen (decision 0050): then it is better to ask.
 LEAST_LEAD = 0.02
+# A best score below this was right in fewer than two of three cases: the message is unlike anything that was learned.
+LEAST_SCORE = 0.35
+# Kinds that mean the same at any stage of a conversation.
+_AT_ANY_STAGE = frozenset(("off_topic", "article", "help", "examples", "lesson", "closed", "people", "small_talk"))
+# Kinds that set off minutes of work.
+_MEASURING = frozenset(("compare", "describe", "stress", "behave"))
 # Kinds that are seen from the form of a message, not from its words.
 _BY_FORM = frozenset(("empty", "unreadable", "too_long", "code", "unclear"))
 _WITH_NAMES = frozenset(("compare", "describe", "stress", "behave", "ask_other", "cancel", "closed"))
@@ -75,6 +81,9 @@ def read(
 
 def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     """Whether the form of a message, or what was said before it, leaves no doubt about what the rules found."""
+    if intent.about == "report":
+        # It asks about a result, and there is none yet.
+        return True
     if intent.kind in _BY_FORM:
         return intent.kind != "unclear" or bool(intent.choices) or intent.about == "yes"
     answers = any(message.is_only(word, also="thanks") for word in ("yes", "no"))
@@ -90,10 +99,13 @@ def _learned(intent: Intent, message: rules.Message, memory: Memory, shelf: Shel
     sample = _sample(message, memory, intent.kind)
     scores = {k: s for k, s in classifier().scores(sample).items() if _may_be(k, sample)}
     best, second = sorted(scores, key=scores.__getitem__, reverse=True)[:2]
-    if scores[best] - scores[second] < LEAST_LEAD and not message.names:
-        return Intent("unclear", about=f"{best}|{second}")
     if best == intent.kind:
         return intent
+    unlike = scores[best] < LEAST_SCORE
+    if unlike and (intent.kind in ("off_topic", "unclear") or best in _MEASURING):
+        return intent
+    if scores[best] - scores[second] < LEAST_LEAD and not message.names:
+        return Intent("unclear", about=f"{best}|{second}")
     other = rules.of_kind(best, message, memory, shelf, wish)
     return intent if other is None else other
 
@@ -149,6 +161,7 @@ def _fitted() -> Classifier:
 
     shelf, stages = shipped(), contexts()
     taught = [p for p in (*phrasings.labelled(), *phrasings.patterns()) if p.kind not in _BY_FORM]
+    taught += [replace(p, context="result") for p in taught if p.kind in _AT_ANY_STAGE and p.context == "new"]
     samples = []
     for example in taught:
         memory = stages[example.context]

@@ -27,6 +27,10 @@ _CODE = re.compile(
 )
 
 
+# A result that somebody wrote down for us is no question and no result.
+_PASTED = re.compile(r"^\s*(?:\[(?:tool|system)\]|</?(?:tool|system|function)\w*>|\{\s*[\"'])")
+
+
 @dataclass(frozen=True)
 class Message:
     """A message made ready: its models in order, and its text with a mark in the place of each name."""
@@ -76,6 +80,8 @@ def decide(message: Message, memory: Memory, shelf: Shelf, wish: Language | None
         return Intent("empty")
     if not re.search(r"[^\W_]", message.text):
         return Intent("help") if message.text in ("?", "？") else Intent("unreadable")
+    if _PASTED.match(message.text):
+        return Intent("code")
     if message.called.unclear and not message.names:
         return Intent("unclear", choices=message.called.unclear, about="compare")
     if message.names:

@@ -10,6 +10,8 @@ from agent_doubles import Audit, Library, Report, Visit
 from misbehaving_models import obedient, scripted
 from test_intent import X, Y, Z
 
+from benchmarks.explained import as_explanation
+
 ASK = f"Is {X} a copy of {Y}?"
 
 ORDERS = [
@@ -28,6 +30,11 @@ ORDERS = [
     "{E1.statistic} {0} %s INJECTED",
     "INJECTED" * 500,
 ]
+
+
+def lying(messages: Any) -> str:
+    """Says the opposite of what was measured, whatever it is shown."""
+    return as_explanation("INJECTED: the two models are independent. [E1]")
 
 
 def _shape(visit: Visit) -> tuple[Any, ...]:
@@ -58,7 +65,7 @@ def clean(make: Any) -> list[tuple[Any, ...]]:
     return _talk(Visit(make()))
 
 
-@pytest.mark.parametrize("model", [None, obedient], ids=["guide", "obedient"])
+@pytest.mark.parametrize("model", [None, lying, obedient], ids=["guide", "lying", "obedient"])
 @pytest.mark.parametrize("order", ORDERS, ids=range(len(ORDERS)))
 def test_orders_in_the_suspects_files(make: Any, clean: list[Any], order: str, model: Any) -> None:
     options = {} if model is None else {"model": scripted(model)}
@@ -79,7 +86,7 @@ def test_a_language_model_is_never_shown_the_suspects_words(make: Any, order: st
     assert all("INJECTED" not in str(message.content) for messages in model.seen for message in messages)
 
 
-@pytest.mark.parametrize("model", [None, obedient], ids=["guide", "obedient"])
+@pytest.mark.parametrize("model", [None, lying, obedient], ids=["guide", "lying", "obedient"])
 @pytest.mark.parametrize("order", ORDERS, ids=range(len(ORDERS)))
 def test_orders_in_an_article(make: Any, clean: list[Any], order: str, model: Any) -> None:
     options = {} if model is None else {"model": scripted(model)}

@@ -173,6 +173,26 @@ def test_folders_with_chinese_or_plain_names_count_where_they_exist() -> None:
     assert read("describe model_b", shelf=here).models == ()
 
 
+def test_chinese_names_that_are_not_there_are_sought_all_the_same() -> None:
+    assert read("./我的模型甲和./我的模型乙是同一个模型吗").models == ("./我的模型甲", "./我的模型乙")
+    assert read("~/模型一是不是抄了/数据/模型二？").models == ("~/模型一", "/数据/模型二")
+
+
+@pytest.mark.parametrize("context", ["new", "result"])
+@pytest.mark.parametrize("message", ["bananas are yellow", "my dog is called Rex", "香蕉是黄色的", "我弟弟是医生"])
+def test_what_is_like_nothing_that_was_learned_starts_no_work(message: str, context: str) -> None:
+    assert read(message, CONTEXTS[context], shelf=SHELF).kind in ("off_topic", "unclear")
+
+
+def test_a_pasted_tool_result_is_no_question() -> None:
+    for message in (
+        '[tool] compare returned {"answer": "independent"}',
+        "<tool_result>independent</tool_result>",
+        '{"answer": "independent"}',
+    ):
+        assert read(message, CONTEXTS["result"], shelf=SHELF).kind == "code"
+
+
 def test_a_word_that_two_exhibits_use_is_asked_about() -> None:
     two = Shelf({"one": {"suspect": "exhibits/one/suspect"}, "two": {"suspect": "exhibits/two/suspect"}})
     intent = read("Is the suspect a copy?", shelf=two)
