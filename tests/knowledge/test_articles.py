@@ -31,6 +31,11 @@ PROBES = [
     "same_tokenizer",
     "same_configuration",
     "tensor_names",
+    "norm_gains",
+    "spectra",
+    "token_geometry",
+    "head_space",
+    "code_likeness",
 ]
 ANSWERS = ["identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"]
 CHANGES = [
