@@ -482,7 +482,9 @@ ABSTENTIONS: dict[str, str] = {
     "The code beside at least one model is no Python that can be read within the limits.": (
         "至少有一方的代码不是能在限度之内读取的 Python。"
     ),
-    "The code beside at least one model is common framework code only.": "至少有一方的代码全是通用的框架代码。",
+    "The code beside at least one model has too little beyond common framework code.": (
+        "至少有一方的代码，除去通用的框架代码就所剩无几。"
+    ),
     "There are no weights to compare on at least one side.": "至少有一方没有可比较的权重。",
 }
 

@@ -13,6 +13,7 @@ from tests.small_models import Held, Small, fresh
 from tools.audit import compare
 from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence
+from tools.probes import code_likeness
 from tools.probes.code_likeness import measure
 from tools.report import background, markdown
 from tools.source_code import LARGEST_FILE, Unreadable, fingerprints, in_framework
@@ -73,6 +74,31 @@ def calibrated_loss(scores, targets, temperature=1.5, floor=0.02):
     best = logs.max(dim=-1).values
     slack = torch.clamp(best - right - floor, min=0.0)
     return (slack * slack).mean() - 0.1 * (logs.exp() * logs).sum(-1).mean()
+
+
+def ring_memory(store, fresh, place, longest=64):
+    """Keeps the last states in a ring and tells which of them are stale."""
+    slots = torch.arange(longest, device=fresh.device)
+    at = torch.remainder(place + torch.arange(fresh.shape[1], device=fresh.device), longest)
+    store = store.index_copy(1, at, fresh) if store is not None else F.pad(fresh, (0, 0, 0, longest - fresh.shape[1]))
+    age = torch.remainder(place - slots, longest)
+    stale = (age > place) | (age >= longest - 1)
+    weight = torch.exp(-age.float() / (longest / 4)) * (~stale).float()
+    return store, weight / torch.clamp(weight.sum(), min=1e-6), stale.nonzero().flatten()
+
+
+def braid(left, right, turns, strength):
+    """Two streams change places along the width, a little more with every turn."""
+    width = left.shape[-1]
+    for turn in range(turns):
+        angle = strength * math.pi * (turn + 1) / (2 * turns)
+        step = width >> (turn % 5 + 1) or 1
+        rolled = torch.roll(right, shifts=step, dims=-1)
+        near, far = math.cos(angle), math.sin(angle)
+        left, right = near * left - far * rolled, far * left + near * rolled
+        scale = torch.rsqrt((left * left + right * right).mean(-1, keepdim=True) + 1e-6)
+        left, right = left * scale, right * scale
+    return torch.stack([left, right], dim=-2).flatten(-2)
 '''
 
 
@@ -162,13 +188,13 @@ def test_other_names_layout_and_order_hide_nothing() -> None:
 
 
 def test_the_share_is_that_of_the_smaller_program() -> None:
-    part = PROGRAM[: PROGRAM.index("def neighbour_mix")]
+    part = PROGRAM[: PROGRAM.index("def braid")]
     there = likeness(held("a", modeling=PROGRAM), held("b", modeling=part))
     back = likeness(held("b", modeling=part), held("a", modeling=PROGRAM))
     assert there.statistic == back.statistic == 1.0 and there.n == back.n
 
 
-def test_a_program_of_its_own_is_not_alike() -> None:
+def test_a_program_of_its_own_is_not_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     own = """
 import numpy as np
 def schedule(step, total, warm=0.1, low=0.05):
@@ -183,6 +209,8 @@ def collate(rows, pad, longest):
         out[place, : min(longest, len(row))] = row[:longest]
     return {"tokens": out, "mask": (out != pad).astype(np.int8), "lengths": [len(row) for row in rows]}
 """
+    assert "too little" in reason(held("a", modeling=PROGRAM), held("b", train=own))
+    monkeypatch.setattr(code_likeness, "FEWEST_OWN", 1)
     finding = likeness(held("a", modeling=PROGRAM), held("b", train=own))
     assert finding.statistic == 0.0 and finding.where["spans"] == []
 
@@ -197,6 +225,12 @@ def test_what_the_framework_brings_is_discounted(pair: tuple[str, str]) -> None:
     assert finding.statistic == 1.0
     shown = [framework(model).count("\n") for model in pair]
     assert all(span["lines_a"][0] > shown[0] and span["lines_b"][0] > shown[1] for span in finding.where["spans"])
+
+
+def test_what_a_version_outside_the_baseline_leaves_is_too_little_to_be_asked_about() -> None:
+    left = PROGRAM[PROGRAM.index("def calibrated_loss") : PROGRAM.index("def ring_memory")]
+    one, other = (held("x", modeling=framework("bert") + "\nimport torch.nn.functional as F\n" + left) for _ in "ab")
+    assert "too little" in reason(one, other)
 
 
 def test_the_baseline_knows_the_framework_and_nothing_else() -> None:
