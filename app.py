@@ -20,13 +20,13 @@ import gradio as gr
 from gradio.components.chatbot import ExampleMessage
 from starlette.middleware import Middleware
 
-from agent.settings import badge
+from agent.settings import badge, only_exhibits
 from page import card, markup
 from page.conversation import Notice
 from page.exhibits import Exhibit, lessons_offered, read_exhibits, starters
 from page.programs import compare
 from page.safety import ClosedDoors
-from page.visits import LONGEST_MESSAGE, Assistant, LateAssistant, Visit, Visits
+from page.visits import LONGEST_MESSAGE, LONGEST_TOKEN, Assistant, LateAssistant, Visit, Visits
 from page.words import LANGUAGE_NAMES, Language, choose_language, say
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,16 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                     chips = [(gr.Button(chip["en"], size="sm", elem_classes="ask"), chip) for chip in lessons_offered()]
                 with gr.Tab(say("en", "tab_method"), id="method") as tab_method:
                     method = gr.Markdown(card.method("en", badge("en")), **as_written)
+                    token = gr.Textbox(
+                        type="password",
+                        label=say("en", "token"),
+                        info=say("en", "token_info"),
+                        max_lines=1,
+                        max_length=LONGEST_TOKEN,
+                        elem_id="token",
+                        # Where only the exhibits are open, there is nothing that a token could open.
+                        visible=not only_exhibits(),
+                    )
 
         buttons = [send, stop]
         lesson_files = [lesson_markdown, lesson_teacher, lesson_students]
@@ -199,7 +209,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
             return [[], "", gr.update(interactive=True), gr.update(interactive=False), *evidence_now(visit)]
 
         labels = [heading, language, chat, box, send, stop, new, tab_evidence, tab_exhibits, tab_method]
-        labels += [raw_fold, intro, method, findings, report, data]
+        labels += [raw_fold, intro, method, token, findings, report, data]
         labels += [part for part, _ in stories] + [part for part, _ in questions]
         labels += [tab_lessons, lessons_intro, *lesson_files] + [part for part, _ in chips]
 
@@ -224,6 +234,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
                 *(gr.update(label=say(chosen, key)) for key in ("tab_evidence", "tab_exhibits", "tab_method", "raw")),
                 markup.block("intro", [f"<p>{told}</p>"]),
                 card.method(chosen, badge(chosen)),
+                gr.update(label=say(chosen, "token"), info=say(chosen, "token_info")),
                 card.findings(visit.result, chosen),
                 gr.update(label=say(chosen, "download_markdown"), value=paths[0]),
                 gr.update(label=say(chosen, "download_json"), value=paths[1]),
@@ -238,6 +249,10 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
         def greet(request: gr.Request) -> list[Any]:
             wanted = dict(request.query_params).get("lang")
             return relabel(choose_language(wanted, request.headers.get("accept-language")), request)
+
+        def keep_token(given: str, request: gr.Request) -> None:
+            given = "" if only_exhibits() else given.strip()
+            visits.of(request.session_hash).token = given[:LONGEST_TOKEN] or None
 
         def leave(request: gr.Request) -> None:
             visits.leave(request.session_hash)
@@ -264,6 +279,9 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
         stop.click(end, None, [chat, *buttons], **at_once)
         new.click(renew, None, [chat, box, *buttons, *evidence], **at_once)
         language.input(relabel, [language], labels, **at_once)
+        # Not at every key, and never in a message: a token is no part of the conversation.
+        token.blur(keep_token, [token], None, **at_once)
+        token.submit(keep_token, [token], None, **at_once)
         page.load(greet, None, labels, **at_once)
         page.unload(leave)
         gr.api(  # type: ignore[attr-defined]

@@ -59,7 +59,8 @@ def _answer(assistant: Any, turn: str, language: str | None, quiet: bool) -> dic
     """One turn as the record of design.md, section 5."""
     tools: list[dict[str, Any]] = []
     last = None
-    for step in assistant.converse(turn, thread="command line", language=language):
+    token = os.environ.get("HF_TOKEN") or None
+    for step in assistant.converse(turn, thread="command line", language=language, token=token):
         last = step
         if step.kind == "started":
             tools.append({"name": step.artifact["tool"], "arguments": step.artifact["arguments"]})

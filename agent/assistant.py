@@ -96,11 +96,18 @@ class Assistant:
         self._lock = threading.Lock()
 
     def converse(
-        self, message: str, *, thread: str, language: str | None = None, stop: Callable[[], bool] | None = None
+        self,
+        message: str,
+        *,
+        thread: str,
+        language: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        token: str | None = None,
     ) -> Iterator[Step]:
         """Answer one message step by step; the last step is a reply, "stopped" or "error".
 
         `language` is used where the message shows none. Once `stop` returns True, "stopped" follows within a second.
+        `token` opens what a hub shows only to the asker; it is used for this message and kept nowhere.
         """
         turn_lock = self._thread(thread)
         if not turn_lock.acquire(timeout=WAIT_FOR_LAST_TURN_SECONDS):
@@ -116,7 +123,7 @@ class Assistant:
             try:
                 learned = self._learned()
                 spoken_in = self._language(message, thread, language, learned)
-                occasion = Occasion(spoken_in, lambda: ended.is_set() or asked())  # type: ignore[arg-type]
+                occasion = Occasion(spoken_in, lambda: ended.is_set() or asked(), token)  # type: ignore[arg-type]
                 reading = {"language": language, "learned": learned}
                 question = HumanMessage(message[: LONGEST_MESSAGE + 1], additional_kwargs=reading)
                 for step in stream(self._agent, self._guide, question, self._config(thread), occasion):  # type: ignore[arg-type]

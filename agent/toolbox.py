@@ -25,10 +25,12 @@ MEASURING = frozenset({"compare", "describe", "stress", "behave"})
 
 @dataclass(frozen=True)
 class Turn:
-    """What holds for one question: the reader's language, and whether Stop was pressed."""
+    """What holds for one question: the reader's language, whether Stop was pressed, and the asker's token for a hub."""
 
     language: Literal["en", "zh"] = "en"
     stop: Callable[[], bool] = field(default=lambda: False)
+    # Never shown: not in a record, a log or the text that a model sees.
+    token: str | None = field(default=None, repr=False)
 
 
 ModelName = Annotated[
@@ -135,8 +137,8 @@ class Toolbox:
     def describe(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
         """Read one model."""
 
-        def work(*, stop: Callable[[], bool], on_finding: object) -> dict[str, Any]:
-            return self._describe(name, stop=stop)
+        def work(*, on_finding: object, **how: Any) -> dict[str, Any]:
+            return self._describe(name, **how)
 
         return self._measure("describe", (name,), runtime, work)
 
@@ -226,7 +228,8 @@ class Toolbox:
                     raise UserError("not_allowed", name=name)
             if turn.stop():
                 raise Cancelled
-            artifact = work(stop=turn.stop, on_finding=on_finding)
+            with_token = {"token": turn.token} if turn.token else {}
+            artifact = work(stop=turn.stop, on_finding=on_finding, **with_token)
             if turn.stop():
                 raise Cancelled
         except Cancelled:

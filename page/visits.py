@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # A message longer than this is no question about two models; the browser's own limit can be passed by.
 LONGEST_MESSAGE = 2000
+LONGEST_TOKEN = 400
 
 # How long a stopped agent may take to say so itself before the page says it.
 GRACE_SECONDS = 0.4
@@ -42,7 +43,7 @@ class Assistant(Protocol):
     """What the page needs of agent.assistant.Assistant."""
 
     def converse(
-        self, message: str, *, thread: str, language: str | None = None, stop: Any = None
+        self, message: str, *, thread: str, language: str | None = None, stop: Any = None, token: str | None = None
     ) -> Iterator[Step]: ...
 
     def forget(self, thread: str) -> None: ...
@@ -54,6 +55,8 @@ class Visit:
     def __init__(self, name: str) -> None:
         self.name = name
         self.language: Language = "en"
+        # Opens what a hub shows to this visitor; here only, and gone with the tab.
+        self.token: str | None = None
         self.conversation = Conversation()
         self.result: Mapping[str, Any] | None = None
         self.lesson: Mapping[str, Any] | None = None
@@ -129,7 +132,9 @@ class Visits:
                 return
             steps: queue.SimpleQueue[Step | Exception | None] = queue.SimpleQueue()
             visit.worker = threading.Thread(
-                target=self._work, args=(message, visit.thread, visit.language, stop, steps), daemon=True
+                target=self._work,
+                args=(message, visit.thread, visit.language, visit.token, stop, steps),
+                daemon=True,
             )
             visit.worker.start()
             yield from self._follow(visit, stop, steps)
@@ -209,11 +214,14 @@ class Visits:
         message: str,
         thread: str,
         language: Language,
+        token: str | None,
         stop: threading.Event,
         steps: queue.SimpleQueue[Step | Exception | None],
     ) -> None:
         try:
-            for step in self.assistant.converse(message, thread=thread, language=language, stop=stop.is_set):
+            for step in self.assistant.converse(
+                message, thread=thread, language=language, stop=stop.is_set, token=token
+            ):
                 steps.put(step)
         except Exception as error:
             log.exception("the agent broke")
@@ -301,8 +309,10 @@ class LateAssistant:
         self._lock = threading.Lock()
         self._made: Assistant | None = None
 
-    def converse(self, message: str, *, thread: str, language: str | None = None, stop: Any = None) -> Iterator[Step]:
-        return self._real().converse(message, thread=thread, language=language, stop=stop)
+    def converse(
+        self, message: str, *, thread: str, language: str | None = None, stop: Any = None, token: str | None = None
+    ) -> Iterator[Step]:
+        return self._real().converse(message, thread=thread, language=language, stop=stop, token=token)
 
     def forget(self, thread: str) -> None:
         if self._made is not None:

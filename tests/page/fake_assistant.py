@@ -175,6 +175,7 @@ class FakeAssistant:
         self.pace = pace
         self.probes = probes
         self.heard: list[tuple[str, str]] = []
+        self.tokens: list[str | None] = []
         self.forgotten: list[str] = []
         self.ended = threading.Event()
 
@@ -185,7 +186,9 @@ class FakeAssistant:
         thread: str,
         language: str | None = None,
         stop: Callable[[], bool] | None = None,
+        token: str | None = None,
     ) -> Iterator[Step]:
+        self.tokens.append(token)
         self.heard.append((thread, message))
         zh = language == "zh"
         a, b = self.result["a"]["name"], self.result["b"]["name"]

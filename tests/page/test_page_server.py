@@ -205,3 +205,20 @@ def test_both_languages_are_there_before_javascript(address: str) -> None:
 
 def test_build_takes_another_assistant() -> None:
     assert isinstance(app.build(FakeAssistant()), gr.Blocks)
+
+
+def test_a_token_reaches_the_assistant_and_nothing_that_is_shown(
+    address: str, assistant: FakeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = next(
+        part for part in httpx.get(f"{address}/config").json()["components"] if part["props"].get("elem_id") == "token"
+    )
+    assert field["props"]["type"] == "password" and field["props"]["visible"]
+    kept = press(address, event(address, "token", "blur"), ["  hf_of_a_visitor "], "with-token")
+    assert kept.status_code == 200 and "hf_of_a_visitor" not in kept.text
+    assert "hf_of_a_visitor" not in httpx.get(f"{address}/config").text
+    shown = press(address, event(address, "box", "submit"), ["x and y?", "en"], "with-token")
+    assert shown.status_code == 200 and "hf_of_a_visitor" not in shown.text
+    # Where only the exhibits are open, none is kept.
+    monkeypatch.setenv("WHOSE_WEIGHTS_ONLY_EXHIBITS", "1")
+    assert press(address, event(address, "token", "submit"), ["hf_another"], "with-token").status_code == 200

@@ -296,3 +296,18 @@ def test_a_lesson_is_kept_for_its_visitor_in_either_language() -> None:
     assert "证据卡" in said(visit)
     visits.renew(visit)
     assert visit.lesson is None and visits.sheets(visit) is None and not Path(chinese[0]).exists()
+
+
+def test_a_token_is_one_visitors_own_and_gone_with_the_tab() -> None:
+    assistant = FakeAssistant(pace=0.0)
+    visits = Visits(assistant)
+    one, other = visits.of("one"), visits.of("other")
+    one.token = "hf_of_one"
+    ask(visits, one)
+    ask(visits, other)
+    assert assistant.tokens == ["hf_of_one", None]
+    assert "hf_of_one" not in said(one) and "hf_of_one" not in str(one.result)
+    for path in visits.downloads(one) or ():
+        assert "hf_of_one" not in Path(path).read_text(encoding="utf-8")
+    visits.leave("one")
+    assert visits.of("one").token is None

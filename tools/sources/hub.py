@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ HEAD_BYTES = 64_000
 MOST_PAGES = 20
 
 _COMMIT_LENGTHS = (40, 64)
+# What may stand in the header of a request.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,400}")
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,8 @@ def look_at_hub(name: str, where: HubName, *, token: str | None, stop: Stop | No
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise UserError("hub_offline", name=name)
+    if token and _TOKEN.fullmatch(token) is None:
+        raise UserError("hub_token_refused", name=name)
     line = connection_to(endpoint())
     revision = quote(where.revision or "main", safe="")
     path = f"/api/models/{where.repository}/revision/{revision}"
