@@ -122,7 +122,7 @@ class TestStores:
     def test_a_full_disk_is_one_note(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def full(path: Path, data: bytes) -> None:
+        def full(path: Path, *parts: bytes) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(range_cache, "_write_whole", full)

@@ -28,7 +28,7 @@ ENDPOINT = "https://huggingface.co"
 # A request costs about as much as this many bytes; closer ranges are fetched as one.
 GAP_BYTES = 64_000
 # No request is longer, so that many go side by side and little is lost when one breaks off.
-REQUEST_BYTES = 8_000_000
+REQUEST_BYTES = 16_000_000
 # What is expected is fetched ahead up to this; the rest when it is read.
 AHEAD_BYTES = MEMORY_BYTES
 # The headers of nearly all weight files are shorter.

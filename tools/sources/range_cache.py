@@ -177,7 +177,7 @@ class DiskStore:
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_whole(place / _ABOUT, json.dumps({"name": f"{name.repository}@{name.commit}"}).encode())
-        _write_whole(place / f"{start}-{start + len(data)}", bytes(data) + _digest(data))
+        _write_whole(place / f"{start}-{start + len(data)}", data, _digest(data))
 
     def _make_room(self, more: int) -> bool:
         with self._lock:
@@ -262,12 +262,12 @@ def _folders(folder: Path) -> Iterator[tuple[float, Path, int]]:
                 yield place.stat().st_mtime, place, size
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+def _write_whole(path: Path, *parts: bytes | bytearray) -> None:
+    """Write a file, its parts one after the other, that is there whole or not at all."""
     handle, unfinished = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            stream.writelines(parts)
         os.replace(unfinished, path)
     except BaseException:
         with contextlib.suppress(OSError):
