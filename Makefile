@@ -8,7 +8,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export ANONYMIZED_TELEMETRY := False
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint bench bench-accuracy bench-peers bench-retrieval bench-conversation exhibits readme browser clean
+.PHONY: help setup run test check lint bench bench-accuracy bench-peers bench-retrieval bench-speed bench-conversation exhibits readme browser clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench-peers: $(VENV)/.bench  ## two public tools beside ours on strangers and co
 
 bench-retrieval: $(VENV)/.run  ## recall of the article search
 	$(BIN)/python -m benchmarks.retrieval
+
+bench-speed: $(VENV)/.run  ## time, memory and bytes on generated models of up to 10 GB (needs 45 GB of disk, 20 minutes)
+	$(BIN)/python -m benchmarks.speed --json output/speed.json
 
 bench-conversation: $(VENV)/.run  ## scripted conversations in both languages, lying and obedient models
 	$(BIN)/python -m benchmarks.conversation --json output/conversation.json

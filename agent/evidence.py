@@ -138,12 +138,13 @@ def progress(record: Mapping[str, Any]) -> dict[str, Any]:
     small = (
         {key: finding[key] for key in _SHOWN_WHILE_RUNNING if key in finding} if isinstance(finding, Mapping) else None
     )
-    return {
+    shown = {
         "step": str(record.get("step", "")),
         "status": str(record.get("status", "")),
         "seconds": _number(record.get("seconds")),
         "finding": small,
     }
+    return shown | {key: record[key] for key in ("bytes_done", "bytes_expected") if isinstance(record.get(key), int)}
 
 
 def harmless(text: object, limit: int = 400) -> str:

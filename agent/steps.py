@@ -116,6 +116,10 @@ def _progress(record: object, language: str) -> Step | None:
     if not isinstance(record, Mapping) or not isinstance(record.get("record"), Mapping):
         return None
     inner = record["record"]
+    if inner.get("status") == "progress" and isinstance(inner.get("bytes_expected"), int):
+        done, expected = (f"{inner[key] / 10**6:,.0f}" for key in ("bytes_done", "bytes_expected"))
+        text = say(language, "step_read_so_far", done=done, expected=expected)
+        return Step("progress", say(language, "step_read"), text, dict(record))
     if inner.get("status") != "done":
         return None
     name, finding = str(inner.get("step", "")), inner.get("finding") or {}

@@ -46,6 +46,11 @@ class Work:
     seconds: float | None = None
     began: float = field(default_factory=time.monotonic)
 
+    def note(self, name: str, text: str, seconds: float | None) -> None:
+        """Add a line; what counts on has one line, the last."""
+        self.lines = [line for line in self.lines if line[0] != name or line[2] is not None]
+        self.lines.append((name, text, seconds))
+
     def end(self, status: Status, seconds: float | None = None) -> None:
         self.status = status
         self.seconds = time.monotonic() - self.began if seconds is None else seconds
@@ -194,7 +199,7 @@ class Conversation:
         elif step.kind == "progress":
             work = self._pending()
             if work is not None:
-                work.lines.append((step.title, step.text, step.seconds))
+                work.note(step.title, step.text, step.seconds)
         elif step.kind == "finished":
             work = self._pending()
             if work is not None:

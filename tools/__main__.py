@@ -7,12 +7,15 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tools.errors import UserError, printable
 
 EXIT_USER_ERROR = 2
+READING = {"en": "Reading the weights:", "zh": "正在读取权重："}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,7 +76,9 @@ def _compare(options: argparse.Namespace) -> int:
         return _compare_pairs(options)
     if not options.x or not options.y:
         raise UserError("two_models_needed")
-    result = compare(options.x, options.y, options.base, seed=options.seed, full=options.full, token=options.token)
+    names = options.x, options.y, options.base
+    with _shown(options.lang) as listener:
+        result = compare(*names, seed=options.seed, full=options.full, token=options.token, on_finding=listener)
     if options.behave:
         result["behaviour"] = behave(options.x, options.y, seed=options.seed, token=options.token)
     if options.json:
@@ -83,6 +88,24 @@ def _compare(options: argparse.Namespace) -> int:
     if options.behave:
         print(behaviour_table(result["behaviour"], options.lang))
     return 0
+
+
+@contextmanager
+def _shown(language: str) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """What has been read, on one line of the terminal that is wiped at the end; nothing where there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def listener(record: dict[str, Any]) -> None:
+        if "bytes_expected" in record:
+            done, expected = (record[key] / 10**6 for key in ("bytes_done", "bytes_expected"))
+            print(f"\r\033[K{READING[language]} {done:,.0f} / {expected:,.0f} MB", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield listener
+    finally:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _compare_pairs(options: argparse.Namespace) -> int:

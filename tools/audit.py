@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,9 +24,10 @@ from tools.direction import direction
 from tools.errors import UserError, printable
 from tools.evidence import Evidence, finding_record
 from tools.limits import limits
-from tools.measuring import Listener, ask_all, measure, refuse_broken, tell
+from tools.measuring import ask_all, measure, refuse_broken, tell
 from tools.perturbations import NotApplicable, all_perturbations
 from tools.probes import all_probes, probe_named
+from tools.progress import Listener, Progress
 from tools.roles import Layout
 from tools.sources import open_checkpoint
 from tools.verdict import LINKED, decide
@@ -50,13 +51,12 @@ def compare(
     Raises UserError for what a user can mend, Cancelled once `stop` returns True.
     """
     begun = time.monotonic()
-    open_one = partial(open_checkpoint, token=token, stop=stop)
-    with _one_thread(), open_one(a) as one, open_one(b) as other:
-        if base is None:
-            return _compared(Comparison(one, other, seed=seed, full=full, stop=stop), (a, b, None), begun, on_finding)
-        with open_one(base) as origin:
-            comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=stop)
-            return _compared(comparison, (a, b, base), begun, on_finding)
+    progress = Progress(on_finding, stop)
+    open_one = partial(open_checkpoint, token=token, stop=progress.stopped)
+    with _one_thread(), open_one(a) as one, open_one(b) as other, ExitStack() as more:
+        origin = more.enter_context(open_one(base)) if base is not None else None
+        comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=progress.stopped)
+        return _compared(comparison, (a, b, base), begun, on_finding, progress)
 
 
 def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -> dict[str, Any]:
@@ -143,11 +143,15 @@ def stress(
 
 
 def _compared(
-    comparison: Comparison, names: tuple[str, str, str | None], begun: float, on_finding: Listener | None
+    comparison: Comparison,
+    names: tuple[str, str, str | None],
+    begun: float,
+    on_finding: Listener | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     one, other, origin = comparison.a, comparison.b, comparison.base
     has_weights = one.has_weights and other.has_weights
-    measured = measure(comparison, on_finding)
+    measured = measure(comparison, on_finding, progress)
     findings, power = measured.findings, measured.power
     verdict = decide(findings, power, has_weights, measured.everything)
     parts = [one, other] + ([origin] if origin is not None else [])
@@ -157,7 +161,7 @@ def _compared(
            for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
         "changes": changes(measured.models, findings, verdict.answer),
-        "direction": direction(measured.models, findings, verdict.answer),
+        "direction": direction(measured.models, findings, verdict.answer, measured.part),
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
 from tools.errors import UserError
 
@@ -73,6 +73,14 @@ class StoredFile(Protocol):
         """Return the digest in hexadecimal, or None for a file too large to hash."""
 
 
+@runtime_checkable
+class BufferedFile(StoredFile, Protocol):
+    """A file that can be read without taking new memory each time."""
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill the buffer with the bytes from start on. Raises as `read`."""
+
+
 class Checkpoint(ABC):
     """The weights of one model and what lies beside them. Nothing in it is ever executed.
 
@@ -112,7 +120,7 @@ class Checkpoint(ABC):
     @property
     def bytes_read(self) -> int:
         """Bytes of tensors looked at so far; what is read again, for another question, is not new."""
-        return sum(self._seen.values())
+        return sum(tuple(self._seen.values()))
 
     def _count(self, name: str, read: int, whole: int) -> None:
         """Note that `read` of a tensor's `whole` bytes were read."""
@@ -149,6 +157,13 @@ class Checkpoint(ABC):
         if not self.shapes[name]:
             raise ValueError("a tensor without axes has no rows")
         return self.read(name)[start:stop].clone()
+
+    def read_into(self, name: str, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """The rows as `read_rows` returns them; in `buffer` (bytes) where the format stores them as they are.
+
+        The next call may overwrite what this one returned.
+        """
+        return self.read_rows(name, start, stop)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:  # noqa: B027 - where reading is cheap there is nothing to do
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

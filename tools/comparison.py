@@ -111,6 +111,10 @@ class Comparison:
     def layout(self, side: Side) -> Layout:
         return self.layout_a if side == "a" else self.layout_b
 
+    def shapes_of(self, side: Side, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tensor's shape here, and in its file, of which only some rows may be here."""
+        return self.checkpoint(side).shapes[name], self.checkpoint(side).shapes[name]
+
     def vectors(self, side: Side, member: Member) -> torch.Tensor:
         """(units, features), float32; kept, since several probes look at the same tensors."""
         key = (side, member)
@@ -209,11 +213,11 @@ class Comparison:
         taken_b = {pair.b for pair in reordered.values()}
         apart: list[tuple[str, str]] = []
         related = False
-        for shape in dict.fromkeys(self.a.shapes[name] for name in self.layout_a.learned):
-            if len(shape) < 2 or np.prod(shape) < FEWEST_VALUES:
+        for shapes in dict.fromkeys(self.shapes_of("a", name) for name in self.layout_a.learned):
+            if len(shapes[0]) < 2 or np.prod(shapes[0]) < FEWEST_VALUES:
                 continue
-            names_a = [n for n in self.layout_a.learned if self.a.shapes[n] == shape and n not in reordered]
-            names_b = [n for n in self.layout_b.learned if self.b.shapes[n] == shape and n not in taken_b]
+            names_a = [n for n in self.layout_a.learned if self.shapes_of("a", n) == shapes and n not in reordered]
+            names_b = [n for n in self.layout_b.learned if self.shapes_of("b", n) == shapes and n not in taken_b]
             if not names_a or not names_b:
                 continue
             likeness = (

@@ -40,12 +40,17 @@ UNTRAINED_SPREAD = 0.5
 Reason = tuple[Side, str]
 
 
-def direction(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> dict[str, Any]:
-    """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself."""
+def direction(
+    comparison: Comparison, findings: Mapping[str, Finding], answer: Answer, part: Comparison | None = None
+) -> dict[str, Any]:
+    """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself.
+
+    `part` is what was read of large models; reasons that would need more of their values are left out.
+    """
     if answer not in ("disguised_copy", "derived", "shared_part"):
         return {"answer": "unknown", "because": []}
     votes: dict[str, list[str]] = {"a_from_b": [], "b_from_a": []}
-    for child, reason in _reasons(comparison, findings, answer):
+    for child, reason in _reasons(comparison, part, findings, answer):
         kept = votes["a_from_b" if child == "a" else "b_from_a"]
         if reason not in kept:
             kept.append(reason)
@@ -55,7 +60,9 @@ def direction(comparison: Comparison, findings: Mapping[str, Finding], answer: A
     return {"answer": said[0], "because": votes[said[0]]}
 
 
-def _reasons(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> Iterator[Reason]:
+def _reasons(
+    comparison: Comparison, part: Comparison | None, findings: Mapping[str, Finding], answer: Answer
+) -> Iterator[Reason]:
     """Every reason that holds, and the side it makes the child."""
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
@@ -64,9 +71,10 @@ def _reasons(comparison: Comparison, findings: Mapping[str, Finding], answer: An
             yield from _folded_gains(comparison)
     yield from _from_sizes(comparison, findings)
     if answer != "shared_part":
-        yield from _from_tokens(comparison)
-        yield from _shrunken_rows(comparison)
-        yield from _repeated_heads(comparison)
+        yield from _from_tokens(comparison, everything=part is None)
+        yield from _shrunken_rows(part or comparison)
+        if part is None:
+            yield from _repeated_heads(comparison)
     added = findings.get("shared_additions")
     if isinstance(added, Evidence):
         held: dict[Side, float] = {"a": added.where["a_holds_of_b"], "b": added.where["b_holds_of_a"]}
@@ -149,7 +157,7 @@ def _gains_are_one(layout: Layout) -> bool:
 _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
-def _from_tokens(comparison: Comparison) -> Iterator[Reason]:
+def _from_tokens(comparison: Comparison, *, everything: bool) -> Iterator[Reason]:
     """Numbers given at random, tokens left out here and there, rows appended that nobody trained."""
     vocabularies = comparison.vocabularies
     names = comparison.layout_a.embedding, comparison.layout_b.embedding
@@ -174,7 +182,11 @@ def _from_tokens(comparison: Comparison) -> Iterator[Reason]:
     inner = places[-1] + 1 - len(places)
     if inner > min(heights) // 100 + 1:
         yield small, "it lacks some of the other's tokens here and there"
-    elif inner == 0 and _untrained(comparison.checkpoint("b" if small == "a" else "a").read(table), min(heights)):
+    elif (
+        inner == 0
+        and everything
+        and _untrained(comparison.checkpoint("b" if small == "a" else "a").read(table), min(heights))
+    ):
         yield "b" if small == "a" else "a", "it has extra token rows at the end that were hardly trained"
 
 

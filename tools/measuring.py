@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
 from tools.digests import equal_by_digest
 from tools.errors import UserError
-from tools.evidence import Finding, Probe, finding_record
+from tools.evidence import Evidence, Finding, Probe, finding_record
 from tools.formats.adapter import is_adapter
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
-from tools.reading import aligned_comparison, declared_comparison, is_large, sampled_comparison
+from tools.progress import Listener, Progress
+from tools.reading import (
+    PartialComparison,
+    aligned_comparison,
+    declared_comparison,
+    is_large,
+    most_different,
+    sampled_comparison,
+)
 from tools.roles import Layout
+from tools.streaming import Held, Stream
 from tools.verdict import decide, links
-
-Listener = Callable[[dict[str, Any]], None]
 
 # Cheap questions first; what only words a link comes after what finds one.
 ORDER = (
@@ -52,6 +60,11 @@ class Measured:
     everything: bool = True
     by_digest: bool = False
 
+    @property
+    def part(self) -> Comparison | None:
+        """What was read, where that is less than the models; None of small ones."""
+        return None if self.read is self.models else self.read
+
     def linked(self) -> bool:
         return any(links(name, finding) for name, finding in self.findings.items())
 
@@ -64,7 +77,7 @@ class Measured:
         tell(listener, name, "done", time.monotonic() - started, finding_record(probe, self.findings[name]))
 
 
-def measure(comparison: Comparison, listener: Listener | None) -> Measured:
+def measure(comparison: Comparison, listener: Listener | None, progress: Progress | None = None) -> Measured:
     """Every question that the two models allow. Raises UserError for models that cannot be compared, Cancelled."""
     has_weights = comparison.a.has_weights and comparison.b.has_weights
     if has_weights and (same := equal_by_digest(comparison.a, comparison.b)) is not None:
@@ -73,8 +86,11 @@ def measure(comparison: Comparison, listener: Listener | None) -> Measured:
         tell(listener, "same_values", "done", 0.0, record)
         return Measured(comparison, comparison, {"same_values": same}, by_digest=True)
     parts = [comparison.a, comparison.b] + ([comparison.base] if comparison.base is not None else [])
+    progress = progress or Progress(listener, comparison.stop)
     if has_weights and is_large(parts):
-        return _measure_large(comparison, listener)
+        return _measure_large(comparison, listener, progress)
+    if _far_away(parts):
+        progress.expect(parts, sum(part.bytes_total for part in parts))
     started = time.monotonic()
     tell(listener, "open", "started", None, None)
     if has_weights:
@@ -95,25 +111,62 @@ def ask_all(comparison: Comparison, listener: Listener | None, *, context: bool 
     return measured.findings
 
 
-def _measure_large(comparison: Comparison, listener: Listener | None) -> Measured:
+def _measure_large(comparison: Comparison, listener: Listener | None, progress: Progress) -> Measured:
+    parts = [comparison.a, comparison.b]
     started = time.monotonic()
     tell(listener, "open", "started", None, None)
     models = declared_comparison(comparison)
-    sample = sampled_comparison(models)
+    sample = sampled_comparison(models, progress)
     _refuse(models, sample)
     tell(listener, "open", "done", time.monotonic() - started, None)
     measured = Measured(models, sample, everything=False)
+    if comparison.full:
+        _stream(measured, sample, listener, progress)
     for name in _in_order(all_probes()):
-        if name != OF_WHOLE_LAYERS:
+        if name not in measured.findings and name != OF_WHOLE_LAYERS:
             measured.ask(name, models if name in OF_DECLARATIONS else sample, listener)
+    if not comparison.full and _equal_so_far(measured) and not _far_away(parts):
+        # Only the rest of the bytes tells whether the two are identical.
+        models.full = True
+        sample = sampled_comparison(models, progress)
+        _stream(measured, sample, listener, progress)
     # Where the order of units already links the two, nobody moved them.
     in_order = links("unit_order", measured.findings["unit_order"])
-    aligned = sample if in_order else aligned_comparison(models)
+    aligned = sample if in_order else aligned_comparison(models, progress)
     measured.ask(OF_WHOLE_LAYERS, aligned, listener)
     _after_a_link(measured, listener)
     if not measured.linked():
         measured.power = _power(sample, aligned, listener)
     return measured
+
+
+def _far_away(parts: Sequence[Checkpoint]) -> bool:
+    return any(file.path is None for part in parts for file in part.weight_files)
+
+
+def _equal_so_far(measured: Measured) -> bool:
+    same = measured.findings["same_values"]
+    return isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["rounded_to"]
+
+
+def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
+    """Read everything; what does not depend on it is asked meanwhile. Equality is judged where the two differ most."""
+    started = time.monotonic()
+    both = measured.models.a, measured.models.b
+    progress.expect(both, sum(part.bytes_total for part in both))
+    pairs = [pair for pair in sample.tensor_pairs if sample.a.shapes[pair.a]]
+    tell(listener, "read", "started", None, None)
+    held: list[Held] = []
+    with Stream(*both, pairs, sample.stop) as stream:
+        for name in _in_order(all_probes()):
+            if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
+                measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
+        for found in stream.results(sample.check):
+            held.append(found)
+            tell(listener, "read", "progress", None, {"tensor": found.a, "other": found.b, "equal": found.equal})
+    tell(listener, "read", "done", time.monotonic() - started, None)
+    measured.read, measured.everything = most_different(sample, held), True
+    measured.ask("same_values", measured.read, listener)
 
 
 def _after_a_link(measured: Measured, listener: Listener | None) -> None:

@@ -15,8 +15,10 @@ import torch
 from tools.checkpoint import Checkpoint
 from tools.comparison import BASES, Basis, Comparison, Side
 from tools.matching import spread_indices
+from tools.progress import Progress
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member
 from tools.sampling import DeclaredLayout, Sample, SampledLayout, aligned, declared_roles, sampled
+from tools.streaming import Held
 from tools.vocabulary import Vocabulary
 
 Kind = TypeVar("Kind", bound="PartialComparison")
@@ -57,6 +59,9 @@ class PartialComparison(Comparison):
     @cached_property
     def layout_base(self) -> Layout | None:
         return SampledLayout(self.base) if isinstance(self.base, Sample) else None
+
+    def shapes_of(self, side: Side, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.checkpoint(side).shapes[name], self.whole.checkpoint(side).shapes[name]
 
     @property
     def in_one_basis(self) -> None:
@@ -114,14 +119,37 @@ def declared_comparison(whole: Comparison) -> Comparison:
     return found
 
 
-def sampled_comparison(whole: Comparison) -> PartialComparison:
+def sampled_comparison(whole: Comparison, progress: Progress) -> PartialComparison:
     """A few rows of the tensors of some layers of both models, and of the base; of all layers in a full comparison."""
-    return _parts(PartialComparison, whole, sampled(_roles(whole), all_layers=whole.full))
+    samples = sampled(_roles(whole), all_layers=whole.full)
+    _expect(samples, progress)
+    return _parts(PartialComparison, whole, samples)
 
 
-def aligned_comparison(whole: Comparison) -> AlignedComparison:
+def aligned_comparison(whole: Comparison, progress: Progress) -> AlignedComparison:
     """Whole tensors of a few layers, in which units are found wherever they stand; of all in a full comparison."""
-    return _parts(AlignedComparison, whole, aligned(_roles(whole)[:2], all_layers=whole.full))
+    samples = aligned(_roles(whole)[:2], all_layers=whole.full)
+    _expect(samples, progress)
+    return _parts(AlignedComparison, whole, samples)
+
+
+def _expect(samples: Sequence[Sample], progress: Progress) -> None:
+    progress.expect([sample.behind for sample in samples], sum(sample.bytes_total for sample in samples))
+
+
+def most_different(sample: PartialComparison, held: Sequence[Held]) -> PartialComparison:
+    """The sample with those rows of every unequal pair of tensors that differ most; vectors stay whole."""
+    assert isinstance(sample.a, Sample) and isinstance(sample.b, Sample)
+    rows: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for pair in held:
+        if not pair.equal:
+            start, stop = pair.rows
+            x, y = sample.a.behind.read_rows(pair.a, start, stop), sample.b.behind.read_rows(pair.b, start, stop)
+            worst = int((x.float() - y.float()).flatten(1).square().mean(dim=1).argmax())
+            first = start + max(0, worst - sample.a.shapes[pair.a][0] // 2)
+            rows[0][pair.a] = rows[1][pair.b] = first
+    parts = [sample.a.moved(rows[0]), sample.b.moved(rows[1])]
+    return _parts(PartialComparison, sample.whole, parts + ([sample.base] if isinstance(sample.base, Sample) else []))
 
 
 def _roles(whole: Comparison) -> list[DeclaredLayout]:

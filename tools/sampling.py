@@ -174,6 +174,15 @@ class Sample(SeenCheckpoint):
             self._kept_bytes += size
         return values
 
+    def moved(self, rows: Mapping[str, int]) -> Sample:
+        """The same sample with other rows of these tensors: as many, from the given one on."""
+        blocks = dict(self.blocks)
+        for name, first in rows.items():
+            height, count = self.behind.shapes[name][0], self.shapes[name][0]
+            first = max(0, min(first, height - count))
+            blocks[name] = ((first, first + count),)
+        return Sample(self.roles, blocks, self.stands_for)
+
     def forget(self) -> None:
         """Let go of what was kept in memory; it is read again if it is asked for again."""
         self._kept, self._kept_bytes = {}, 0
@@ -283,7 +292,7 @@ def _stands_for(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, int]:
 
 
 def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range]]:
-    """The rows to read: of every part of a tensor that holds units, of one head, of the tokens, else of the middle."""
+    """The rows to read: of every part of a tensor that holds units, of one head, of the tokens, else the first."""
     parts: dict[str, list[Range]] = defaultdict(list)
     for units in roles.hidden_units:
         for member in units.members:
@@ -302,10 +311,11 @@ def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range
             found[name] = [_tokens(shape[0], TOKENS_SAMPLED if name == roles.embedding else rows)]
         elif name in heads and heads[name][0].axis == 0:
             # Rows of two heads are not exchangeable, so a block lies within one.
-            head = heads[name][len(heads[name]) // 2]
+            head = heads[name][0]
             found[name] = [(head.start, min(head.stop, head.start + rows))]
         else:
-            found[name] = [_middle(part, rows) for part in parts.get(name) or [(0, shape[0])]]
+            # The first rows lie beside the small tensor before, and come in one request with it.
+            found[name] = [(start, min(stop, start + rows)) for start, stop in parts.get(name) or [(0, shape[0])]]
     return found
 
 
@@ -319,9 +329,3 @@ def _row_count(shape: tuple[int, ...]) -> int:
 def _tokens(height: int, rows: int) -> Range:
     first = FIRST_TOKEN if height >= FIRST_TOKEN + rows else 0
     return first, min(height, first + rows)
-
-
-def _middle(part: Range, rows: int) -> Range:
-    start, stop = part
-    first = start + max(0, stop - start - rows) // 2
-    return first, min(stop, first + rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import Checkpoint, ModelRef, StoredFile, Wanted, expect_ranges
+from tools.checkpoint import BufferedFile, Checkpoint, ModelRef, StoredFile, Wanted, expect_ranges
 from tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,6 +69,21 @@ class PlainCheckpoint(Checkpoint):
             raise ValueError("a tensor without axes has no rows")
         begin, end, rows = _rows(entry, start, stop)
         return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
+
+    def read_into(self, name: str, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """The rows as `read_rows` returns them, in `buffer` where they fit; the next call may overwrite them."""
+        import torch
+
+        entry = self._entries[name]
+        begin, end, rows = _rows(entry, start, stop)
+        plain = entry.readable and entry.dtype != "bool" and isinstance(entry.file, BufferedFile)
+        if not plain or not 0 < end - begin <= buffer.numel():
+            return self.read_rows(name, start, stop)
+        assert isinstance(entry.file, BufferedFile)
+        part = buffer[: end - begin]
+        entry.file.read_into(begin, part.numpy().data)
+        self._count(name, end - begin, entry.stop - entry.start)
+        return part.view(getattr(torch, entry.dtype)).reshape(rows, *entry.shape[1:])
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

@@ -46,14 +46,20 @@ class LocalFile:
         if not 0 <= start <= stop <= self.size:
             raise UserError("truncated", file=self.name)
         data = bytearray(stop - start)
+        self.read_into(start, memoryview(data))
+        return data
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill the buffer with the bytes from start on. Raises UserError as `read`."""
+        if not 0 <= start <= start + len(buffer) <= self.size:
+            raise UserError("truncated", file=self.name)
         with self._opened() as stream:
             stream.seek(start)
-            for begin in range(0, len(data), _BLOCK):
+            for begin in range(0, len(buffer), _BLOCK):
                 self._check()
-                part = memoryview(data)[begin : begin + _BLOCK]
+                part = buffer[begin : begin + _BLOCK]
                 if stream.readinto(part) != len(part):
                     raise UserError("changed_file", file=self.name)
-        return data
 
     def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
         """A local file is read when it is read."""

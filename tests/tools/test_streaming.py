@@ -1,0 +1,169 @@
+"""A full comparison of large models: every byte once, told while it runs, ended by a stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.small_models import Small, trained, tuned
+from tools import streaming
+from tools.audit import compare
+from tools.errors import Cancelled, UserError
+from tools.sources import open_checkpoint
+
+DEEP = "llama_deep"
+
+
+@pytest.fixture(autouse=True)
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.reading.READ_ALL_BYTES", -1)
+    monkeypatch.setattr("tools.sampling.READ_ALL_BYTES", 0)
+    monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 16 * 64)
+    monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 3)
+    monkeypatch.setattr("tools.streaming.PIECE_BYTES", 4096)
+    monkeypatch.setattr("tools.streaming.BLOCK_VALUES", 512)
+
+
+def in_bfloat16(model: Small) -> Small:
+    return model.with_tensors({name: value.bfloat16() for name, value in model.tensors.items()})
+
+
+def saved(folder: Path, name: str, model: Small) -> str:
+    return model.saved(folder / name)
+
+
+def noisy(model: Small, share: float) -> Small:
+    draw = torch.Generator().manual_seed(5)
+    changed = {
+        name: (value.float() + share * value.float().std() * torch.randn(value.shape, generator=draw)).to(value.dtype)
+        for name, value in model.tensors.items()
+    }
+    return model.with_tensors(changed)
+
+
+def with_one_row_changed(model: Small) -> Small:
+    """One row of a layer that a sample leaves out."""
+    changed = dict(model.tensors)
+    name = "model.layers.1.mlp.up_proj.weight"
+    changed[name] = changed[name].clone()
+    changed[name][-3] += 0.5
+    return model.with_tensors(changed)
+
+
+def test_a_copy_is_identical_only_after_all_bytes_were_compared(tmp_path: Path) -> None:
+    model = in_bfloat16(trained(DEEP, 1))
+    a, b = saved(tmp_path, "a", model), saved(tmp_path, "b", model)
+    found = compare(a, b)
+    assert found["answer"] == "identical"
+    tensors = sum(value.numel() * value.itemsize for value in model.tensors.values())
+    assert found["cost"]["bytes_read_a"] == found["cost"]["bytes_read_b"] == tensors
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_one_changed_row_is_found_among_all(tmp_path: Path, full: bool) -> None:
+    model = in_bfloat16(trained(DEEP, 1))
+    found = compare(saved(tmp_path, "a", model), saved(tmp_path, "b", with_one_row_changed(model)), full=full)
+    assert found["answer"] != "identical"
+    rows = found["findings"]["difference_shape"]["where"]["tensors"]
+    assert [row["a"] for row in rows if row["kind"] != "equal"] == ["model.layers.1.mlp.up_proj.weight"]
+
+
+def test_noise_everywhere_is_a_disguised_copy_and_training_is_not(tmp_path: Path) -> None:
+    model = trained(DEEP, 1)
+    a = saved(tmp_path, "a", model)
+    assert compare(a, saved(tmp_path, "b", noisy(model, 0.02)), full=True)["answer"] == "disguised_copy"
+    assert compare(a, saved(tmp_path, "c", tuned(DEEP, 1, 1)), full=True)["answer"] == "derived"
+
+
+def test_formats_that_differ_are_held_against_each_other(tmp_path: Path) -> None:
+    model = trained(DEEP, 1)
+    found = compare(saved(tmp_path, "a", model), saved(tmp_path, "b", in_bfloat16(model)), full=True)
+    assert found["answer"] == "disguised_copy"
+    assert [change["kind"] for change in found["changes"]] == ["recast"]
+
+
+def test_a_stranger_stays_independent(tmp_path: Path) -> None:
+    found = compare(saved(tmp_path, "a", trained(DEEP, 1)), saved(tmp_path, "b", trained(DEEP, 2)), full=True)
+    assert found["answer"] == "independent"
+
+
+def test_a_broken_value_anywhere_is_refused(tmp_path: Path) -> None:
+    model = trained(DEEP, 1)
+    broken = with_one_row_changed(model)
+    broken.tensors["model.layers.1.mlp.up_proj.weight"][-3, 0] = float("nan")
+    with pytest.raises(UserError) as refused:
+        compare(saved(tmp_path, "a", model), saved(tmp_path, "b", broken), full=True)
+    assert refused.value.kind == "not_finite"
+
+
+def test_the_listener_is_told_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.progress.TELL_SECONDS", 0.0)
+    model = in_bfloat16(trained(DEEP, 1))
+    records: list[dict[str, Any]] = []
+    compare(saved(tmp_path, "a", model), saved(tmp_path, "b", noisy(model, 0.05)), full=True, on_finding=records.append)
+    told = [record for record in records if "bytes_expected" in record]
+    done = [record["bytes_done"] for record in told]
+    assert done == sorted(done) and len(set(done)) > 3
+    assert all(record["bytes_done"] <= record["bytes_expected"] for record in told)
+    tensors = [r["finding"]["tensor"] for r in records if r["step"] == "read" and (r["finding"] or {}).get("tensor")]
+    assert {"model.embed_tokens.weight", "model.layers.3.mlp.down_proj.weight"} <= {*tensors}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_stop_ends_any_read(tmp_path: Path, full: bool) -> None:
+    model = trained(DEEP, 1)
+    a, b = saved(tmp_path, "a", model), saved(tmp_path, "b", trained(DEEP, 2))
+    asked = 0
+
+    def never() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    compare(a, b, full=full, stop=never)
+    for share in (0.0, 0.3, 0.6, 0.9):
+        left = int(share * asked)
+
+        def stop() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        with pytest.raises(Cancelled):
+            compare(a, b, full=full, stop=stop)
+    assert not [thread for thread in threading.enumerate() if "_work" in thread.name]
+
+
+def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "PIECE_BYTES", 256)
+    model = in_bfloat16(trained(DEEP, 1))
+    pressed = threading.Event()
+    with (
+        open_checkpoint(saved(tmp_path, "a", model)) as a,
+        open_checkpoint(saved(tmp_path, "b", noisy(model, 0.1))) as b,
+    ):
+        from tools.comparison import TensorPair
+
+        pairs = [TensorPair(name, name, 0, None) for name, shape in a.shapes.items() if len(shape) == 2]
+        with pytest.raises(Cancelled), streaming.Stream(a, b, pairs, pressed.is_set) as stream:
+            for _ in stream.results(lambda: None):
+                pressed.set()
+                begun = time.monotonic()
+        assert time.monotonic() - begun < 0.5
+
+
+def test_buffers_are_used_again(tmp_path: Path) -> None:
+    model = in_bfloat16(trained(DEEP, 1))
+    buffer = torch.empty(4096, dtype=torch.uint8)
+    name = "model.layers.0.mlp.up_proj.weight"
+    with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
+        rows = checkpoint.read_into(name, 3, 7, buffer)
+        assert rows.data_ptr() == buffer.data_ptr()
+        assert torch.equal(rows, model.tensors[name][3:7])
+        too_many = checkpoint.read_into(name, 0, 96, buffer)
+        assert too_many.data_ptr() != buffer.data_ptr() and torch.equal(too_many, model.tensors[name])
