@@ -8,11 +8,13 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks import speed
 from tools import verdict
 from tools.audit import compare
 from tools.probes import all_probes
 from tools.report import markdown
 
+FIGURES = Path(__file__).resolve().parents[1] / "output" / "speed.json"
 README = Path(__file__).resolve().parents[1] / "README.md"
 RUN = ("exhibits/llama3v/suspect", "exhibits/llama3v/original", "exhibits/llama3v/base")
 
@@ -24,6 +26,9 @@ def filled(text: str) -> str:
     text = _between(text, "<!-- run: [^\n]*-->\n```\n", "\n```", command + report)
     rule = inspect.getsource(verdict.decide)
     text = _between(text, "turns findings into an answer:\n\n```[a-z]*\n", "\n```", rule.rstrip())
+    if FIGURES.is_file():
+        table = speed.table(speed.kept(FIGURES))
+        text = _between(text, "<!-- speed: [^\n]*-->\n", "\n\n## ", table)
     rows = "\n".join(f"| `{p.name}` | {p.question} | {p.role} |" for p in all_probes())
     return _between(text, r"\| probe \| question \| role \|\n\|---\|---\|---\|\n", "\n\n", rows)
 

@@ -155,6 +155,12 @@ def run(models: Path, progress: Callable[[str], None]) -> dict[str, Any]:
     return result
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """The figures of an earlier run, as `run` returned them."""
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result | {"curve": {int(size): row for size, row in result["curve"].items()}}
+
+
 def promises(result: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
     """What is promised, the promise, what was measured, and whether it holds."""
     copy, stranger = result["curve"][5], result["stranger"]
