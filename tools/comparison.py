@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
-from tools.gauge import NoGauge, in_coordinates, rotation_between
+from tools.gauge import NoGauge, common_coordinates, in_coordinates, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabulary
@@ -25,8 +25,8 @@ from tools.vocabulary import Vocabulary, read_vocabulary
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
 
-# How units are described: by the models' own coordinates; by their responses to tokens of one text; by their responses
-# to rows of one number, if the files lie about the texts.
+# How units are described: in the models' own coordinates; in common ones, fitted on tokens of one text; or on rows of
+# one number, if the files lie about the texts.
 Basis = Literal["own", "tokens", "rows"]
 BASES: tuple[Basis, ...] = ("own", "tokens", "rows")
 
@@ -35,6 +35,8 @@ LAYERS_READ = 8
 FEWEST_TOKENS = 128
 # Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
 TOKENS_READ = 2048
+# Between models wider than this a map is fitted on as many tokens: its cost grows with their cube.
+TOKENS_FITTED = 1024
 FINGERPRINT_WIDTH = 24
 # Weak preference for the same place in the file, so that ties between empty fingerprints keep the natural order.
 SAME_PLACE_BONUS = 0.05
@@ -94,7 +96,7 @@ class Comparison:
         self.seed, self.full, self.stop = seed, full, stop
         self._partners: dict[UnitPair, np.ndarray] = {}
         self._vectors: dict[tuple[Side, Member], torch.Tensor] = {}
-        self._token_vectors: dict[tuple[Side, Basis], torch.Tensor] = {}
+        self._common: dict[Basis, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def beside(self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int) -> Comparison:
         """Two other models compared in the same way, in at most so many layers."""
@@ -136,24 +138,28 @@ class Comparison:
 
     def fits_basis(self, side: Side, layer: HiddenUnits, basis: Basis) -> bool:
         """Whether the layer's units read what the tokens' vectors hold."""
-        return basis == "own" or layer.features == self._anchors(side, basis).shape[1]
+        return basis == "own" or layer.features == len(self._into_common(side, basis))
 
     def described(self, side: Side, layer: HiddenUnits, member: Member, basis: Basis) -> torch.Tensor:
-        """The member's units by their own numbers, (units, features), or by responses to tokens, (units, tokens)."""
+        """The member's units in their own coordinates, (units, features), or in common ones, (units, k)."""
         vectors = self.vectors(side, member)
-        return vectors if basis == "own" else self._responses(side, layer, member, vectors, basis)
+        return vectors if basis == "own" else self._in_common(side, layer, member, vectors, basis)
 
-    def _responses(
+    def _in_common(
         self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor, basis: Basis
     ) -> torch.Tensor:
         # Only tensors that read are behind the norm; what "out" writes is not scaled by it.
         gain = self.layout(side).gain_before(layer) if member.part != "out" else None
-        return (vectors if gain is None else vectors * gain) @ self._anchors(side, basis).T
+        return (vectors if gain is None else vectors * gain) @ self._into_common(side, basis)
 
-    def _anchors(self, side: Side, basis: Basis) -> torch.Tensor:
-        if (side, basis) not in self._token_vectors:
-            self._token_vectors[side, basis] = self.token_vectors(side, by_row=basis == "rows")
-        return self._token_vectors[side, basis]
+    def _into_common(self, side: Side, basis: Basis) -> torch.Tensor:
+        """What turns this side's vectors into coordinates fitted on the shared tokens, (residual width, k)."""
+        if basis not in self._common:
+            tokens = [self.token_vectors(each, by_row=basis == "rows") for each in SIDES]
+            wide = max(each.shape[1] for each in tokens) > TOKENS_FITTED
+            few = torch.from_numpy(spread_indices(len(tokens[0]), TOKENS_FITTED if wide else TOKENS_READ))
+            self._common[basis] = common_coordinates(tokens[0][few], tokens[1][few])
+        return self._common[basis][SIDES.index(side)]
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
         """The layers of hidden units that are read: all of a small model, some at even places of a large one."""
@@ -368,12 +374,12 @@ class Comparison:
             rows = np.arange(min(heights))[:, None].repeat(2, axis=1)
         else:
             both = [
-                (i, j)
+                (token, i, j)
                 for token, i in vocabulary_a.ids.items()
                 if i < heights[0] and (j := vocabulary_b.ids.get(token, heights[1])) < heights[1]
             ]
-            both.sort()
-            rows = np.array(both, dtype=np.int64).reshape(-1, 2)
+            # By text, so that the same tokens are read whichever model comes first.
+            rows = np.array([(i, j) for _, i, j in sorted(both)], dtype=np.int64).reshape(-1, 2)
         rows = rows[spread_indices(len(rows), TOKENS_READ)]
         return rows[:, 0], rows[:, 1]
 

@@ -14,6 +14,8 @@ from tools.checkpoint import Checkpoint
 from tools.roles import Layout, block_of, has_role
 from tools.view import SeenCheckpoint, changed, unchanged
 
+# A map is fitted on half as many directions as there are tokens at most, or it fits anything.
+TOKENS_PER_DIRECTION = 2
 # A rotation whose largest entry in each row is nearly one only re-orders and flips coordinates.
 PERMUTATION_ENTRY = 0.9
 
@@ -65,6 +67,36 @@ def rotation_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     left, _, right = torch.linalg.svd(a.double().T @ b.double(), full_matrices=False)
     rotation: torch.Tensor = (left @ right).float()
     return rotation
+
+
+def common_coordinates(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What turns vectors of either model into coordinates that both share, (width of a, k) and (width of b, k).
+
+    Fitted on the same tokens' centred vectors, (tokens, width) each: a rotation where the widths are equal, else the
+    least-squares map of the wider model into the narrower one, which undoes a choice of coordinates (rectangular, as
+    width pruning leaves it). Only the strongest directions are used where the tokens are few.
+    """
+    widths = a.shape[1], b.shape[1]
+    # Which of two equal widths is turned is settled by content, so that the order of a and b does not matter.
+    if (widths[0], float(a.double().square().sum())) < (widths[1], float(b.double().square().sum())):
+        second, first = common_coordinates(b, a)
+        return first, second
+    (mine, turn), (theirs, other) = _strongest(a), _strongest(b)
+    if widths[0] == widths[1]:
+        return turn @ rotation_between(mine, theirs), other
+    return turn @ torch.linalg.lstsq(mine, theirs).solution, other
+
+
+def _strongest(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens in as many of their principal directions as they can tell apart, and those directions."""
+    count, width = tokens.shape
+    kept = count // TOKENS_PER_DIRECTION
+    if kept >= width:
+        return tokens, torch.eye(width)
+    energy, left = torch.linalg.eigh(tokens.double() @ tokens.double().T)
+    scale = energy[-kept:].clamp_min(1e-12 * float(energy[-1]) + 1e-300).sqrt()
+    directions = (tokens.double().T @ left[:, -kept:] / scale).float()
+    return tokens @ directions, directions
 
 
 def is_permutation(rotation: torch.Tensor) -> bool:

@@ -9,6 +9,10 @@ from scipy.optimize import linear_sum_assignment
 
 Vectors = torch.Tensor  # (units, features), float32
 
+# A linear map is fitted on at most so many units, and on a quarter as many directions as units, or it fits anything.
+UNITS_FITTED = 1024
+UNITS_PER_DIRECTION = 2
+
 
 def centred_unit_rows(vectors: Vectors) -> Vectors:
     """Rows minus the mean row, each at length one; a constant row becomes zero.
@@ -24,6 +28,24 @@ def centred_unit_rows(vectors: Vectors) -> Vectors:
 def cosines(first: Vectors, second: Vectors) -> np.ndarray:
     """All cosines between centred rows, (units of first, units of second)."""
     return (centred_unit_rows(first) @ centred_unit_rows(second).T).double().numpy()
+
+
+def unpredicted(vectors: Vectors, known: Vectors) -> Vectors:
+    """Rows of `vectors` less what a linear map of the same units' rows in `known` tells of them; both centred.
+
+    The map is fitted by least squares on the strongest directions of `known`, in one model alone. What is left is
+    what the second description says beyond the first.
+    """
+    chosen = torch.from_numpy(spread_indices(len(known), UNITS_FITTED))
+    some = known[chosen].double()
+    energy, directions = torch.linalg.eigh(some @ some.T)
+    most = len(chosen) // UNITS_PER_DIRECTION
+    energy, directions = energy[-most:], directions[:, -most:]
+    strong = energy > 1e-10 * energy[-1].clamp_min(1e-30)
+    directions = directions[:, strong] / energy[strong]
+    along = (known.double() @ some.T) @ directions
+    left: Vectors = vectors.double() - along @ ((directions * energy[strong]).T @ vectors[chosen].double())
+    return left.float()
 
 
 def best_partners(similarity: np.ndarray) -> np.ndarray:

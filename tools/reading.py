@@ -103,7 +103,7 @@ class AlignedComparison(PartialComparison):
             part = torch.nan_to_num(values[start : min(member.stop, start + UNITS_AT_ONCE)].float(), 0.0, 0.0, 0.0)
             for one in bases:
                 own = one == "own"
-                found[one].append(part[:, columns] if own else self._responses(side, layer, member, part, one))
+                found[one].append(part[:, columns] if own else self._in_common(side, layer, member, part, one))
         for one, parts in found.items():
             self._descriptions[side, member, one] = torch.cat(parts)
 

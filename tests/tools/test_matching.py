@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
+from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices, unpredicted
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -81,3 +81,20 @@ def test_spread_indices(count: int, limit: int) -> None:
         assert len(chosen) == limit
         if limit > 1:
             assert chosen[-1] == count - 1 and np.ptp(np.diff(chosen)) <= 1
+
+
+def test_what_is_predicted_is_taken_out_and_nothing_else() -> None:
+    known, own = random(200, 30, seed=1), random(200, 40, seed=2)
+    known, own = known - known.mean(0), own - own.mean(0)
+    told = known @ random(30, 40, seed=3)
+    assert torch.allclose(unpredicted(told, known), torch.zeros(200, 40), atol=1e-3)
+    left = unpredicted(told + own, known)
+    assert float((left * own).sum() / (left.norm() * own.norm())) > 0.9
+    assert float((left.T @ known).abs().max()) < 1e-2
+
+
+def test_few_units_cannot_explain_everything_away() -> None:
+    # With more features than units any map fits; some of the second description must be left.
+    known, own = random(40, 64, seed=1), random(40, 64, seed=2)
+    assert float(unpredicted(own, known).norm() / own.norm()) > 0.5
+    assert torch.isfinite(unpredicted(own, torch.zeros(40, 64))).all()

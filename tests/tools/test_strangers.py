@@ -66,6 +66,12 @@ def test_an_order_is_uniform_among_strangers(name: str, state: str) -> None:
     assert stats.kstest(pvalues, "uniform").pvalue > 0.01
 
 
+@every_population
+def test_partners_are_no_rarer_among_strangers_than_luck(kind: str, state: str) -> None:
+    rows = [10 ** row["log10_pvalue"] for finding in findings("unit_partners", kind, state) for row in finding.where]
+    assert stats.kstest(rows, "uniform", alternative="greater").pvalue > 0.001
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "state"),
     [

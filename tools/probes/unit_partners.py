@@ -3,8 +3,9 @@
 Every hidden unit is described twice, by two tensors of its layer (what switches it on and what it reads; or what it
 reads and what it writes). The units of both models are matched by the first description alone, then by the second
 alone. In strangers the two matchings have nothing to do with each other; in a copy they agree for most units, even if
-the units were re-ordered. Descriptions are taken in the models' own coordinates, or by the units' responses to the
-tokens both models know, which a rotation of the coordinates does not change.
+the units were re-ordered. What the first description already tells of a unit is taken out of the second: units of
+strangers that answer to the same words would else find the same partner twice. Descriptions are taken in the models'
+own coordinates, or in coordinates fitted on the tokens both models know, whatever the widths.
 
 Blind to: models without two tensors a layer, rotated models that share no tokens, small merge weights.
 """
@@ -32,13 +33,13 @@ from tools.comparison import (
     member_likeness,
 )
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import best_partners, centred_unit_rows
+from tools.matching import best_partners, centred_unit_rows, unpredicted
 from tools.order import mean_by_units
 from tools.roles import HiddenUnits
 from tools.significance import fisher, rank_agreement
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
-NULL = "strangers: the two matchings of a layer are unrelated orders of its units"
+NULL = "strangers: what the second tensor says of a layer's units beyond the first matches them in an unrelated order"
 ROLE = "decides"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_units", "shuffle_heads", "rotate_residual")
 REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double matching (method K4)"
@@ -113,8 +114,14 @@ def _two_matchings(one: Description, other: Description) -> tuple[np.ndarray, np
     pairs = sorted(member_likeness(one.prints, other.prints), reverse=True)[:2]
     swapped = _rank(one) > _rank(other)
     matchings = []
-    for _, mine, theirs in pairs:
+    for place, (_, mine, theirs) in enumerate(pairs):
         few, many = one.views[mine], other.views[theirs]
+        if place:
+            # What the first tensor already tells of a unit would make both matchings agree in strangers too.
+            few, many = (
+                centred_unit_rows(unpredicted(view, known))
+                for view, known in ((few, one.views[pairs[0][1]]), (many, other.views[pairs[0][2]]))
+            )
         few, many = (many, few) if swapped else (few, many)
         matchings.append(best_partners((few[chosen_units(len(few))] @ many.T).double().numpy()))
     return matchings[0], matchings[1]
