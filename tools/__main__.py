@@ -15,6 +15,8 @@ from typing import Any
 from tools.errors import UserError, printable
 
 EXIT_USER_ERROR = 2
+# What a shell reports of a program that a closed pipe ended.
+EXIT_BROKEN_PIPE = 141
 READING = {"en": "Reading the weights:", "zh": "正在读取权重："}
 
 
@@ -24,7 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     # By the environment alone: an argument would be seen by everybody on the machine.
     options.token = os.environ.get("HF_TOKEN") or None
     try:
-        return int(options.run(options))
+        done = int(options.run(options))
+        sys.stdout.flush()
+        return done
+    except BrokenPipeError:
+        # Whoever read the output ("| head") has left; without this the flush at exit would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except UserError as error:
         if options.json:
             print(json.dumps({"error": error.as_dict("en")}, ensure_ascii=False))

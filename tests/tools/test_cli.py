@@ -344,3 +344,14 @@ def test_as_a_program(models: dict[str, str], tmp_path: Path) -> None:
     wrong = program("missing", models["original"], "--json")
     assert wrong.returncode == 2 and wrong.stderr == "" and json.loads(wrong.stdout)["error"]["kind"] == "not_found"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error(models: dict[str, str]) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "tools", "describe", models["original"]],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert started.stdout is not None and started.stderr is not None
+    started.stdout.close()
+    said = started.stderr.read()
+    assert (started.wait(), said) == (141, "")
