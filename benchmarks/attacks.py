@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.zoo import Model, Recipe, Zoo, narrower, new_model, saved_model
 from tools.checkpoint import Checkpoint
+from tools.gauge import residual_axes
 from tools.perturbations import generator, perturbation_named
-from tools.perturbations.permute_residual import residual_axes
 from tools.roles import block_of, has_role
 from tools.sources import open_checkpoint
 

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
-from tools.gauge import NoGauge, common_coordinates, in_coordinates, rotation_between
+from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabulary
@@ -297,7 +297,12 @@ class Comparison:
         if self.b.shapes[names[1]] != self.a.shapes[names[0]] or not moved or len(np.unique(order)) != height:
             return []
         heads = [
-            [name for name in layout.learned if has_role(name, "head") and layout.checkpoint.shapes[name][0] == height]
+            [
+                name
+                for name in layout.learned
+                # The bias of a head is as long, but has no rows to compare.
+                if has_role(name, "head") and len(shape := layout.checkpoint.shapes[name]) == 2 and shape[0] == height
+            ]
             for layout in (self.layout_a, self.layout_b)
         ]
         tables = [(names[0], names[1]), *zip(*heads, strict=False)]
@@ -323,7 +328,10 @@ class Comparison:
             return []
         similarity = self._similarity(units, np.arange(units.a.width))
         partners = best_partners(similarity)
-        if float(similarity[np.arange(len(partners)), partners].mean()) < ALIKE * len(units.members):
+        # In a narrow layer even strangers' units find some unit that resembles them.
+        chance = _best_by_chance(units.a.width, units.a.features * len(units.members))
+        alike = float(similarity[np.arange(len(partners)), partners].mean()) / len(units.members)
+        if alike < max(ALIKE, 1.5 * chance):
             return []
         return [
             TensorPair(mine.name, theirs.name, mine.axis, partners)
@@ -387,8 +395,8 @@ class Comparison:
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
         """The same models with a turned into b's coordinates by the tokens both know, and the rotation; None without.
 
-        The rotation is fitted on the token tables and sharpened on the hidden units that they pair. It serves to
-        describe what lies between models that are linked; it links nothing.
+        Networks with LayerNorm are only re-ordered. The rotation is fitted on the token tables and sharpened on the
+        hidden units that they pair. It serves to describe what lies between models that are linked; it links nothing.
         """
         tokens = self.shared_tokens
         width = self.layout_a.residual_width
@@ -406,7 +414,18 @@ class Comparison:
             sharper = rotation @ rotation_between(*first._matched_units())
             return self._turned_by(sharper, still), sharper
         except NoGauge:
+            return self._re_ordered(rotation)
+
+    def _re_ordered(self, rotation: torch.Tensor) -> tuple[Comparison, torch.Tensor] | None:
+        """Networks with LayerNorm cannot be rotated, but their coordinates can stand in another order."""
+        order = rotation.argmax(dim=0)
+        if not is_permutation(rotation) or len(set(order.tolist())) < len(order):
             return None
+        try:
+            moved = in_order(self.a, order)
+        except NoGauge:
+            return None
+        return Comparison(moved, self.b, seed=self.seed, full=self.full, stop=self.stop), rotation
 
     def _turned_by(self, rotation: torch.Tensor, other: Checkpoint) -> Comparison:
         turned = in_coordinates(self.a, rotation)

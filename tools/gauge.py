@@ -6,6 +6,7 @@ in other coordinates without a change of its function (Zhu et al., ICML 2025, T3
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import torch
@@ -18,6 +19,11 @@ from tools.view import SeenCheckpoint, changed, unchanged
 TOKENS_PER_DIRECTION = 2
 # A rotation whose largest entry in each row is nearly one only re-orders and flips coordinates.
 PERMUTATION_ENTRY = 0.9
+
+READS = ("query", "key", "value", "gate", "up", "in")
+READS_FUSED = re.compile(r"c_attn|qkv|query_key_value")
+# In front of a tied token table some encoders transform the stream once more, into the same coordinates.
+READS_AND_WRITES = re.compile(r"\btransform\.dense\b")
 
 
 class NoGauge(Exception):
@@ -60,6 +66,66 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     for name in norms:
         tensors[name] = changed(tensors[name], partial(torch.full_like, fill_value=1.0 - layout.stored_gain_offset))
     return SeenCheckpoint(checkpoint, tensors)
+
+
+def in_order(checkpoint: Checkpoint, order: torch.Tensor, signs: torch.Tensor | None = None) -> Checkpoint:
+    """The model with its residual coordinates in another order, (width,), and where given with other signs.
+
+    Networks with LayerNorm compute the same in any order, but not with other signs. Raises NoGauge where a tensor's
+    role is not known.
+    """
+    tensors = unchanged(checkpoint)
+    ones = torch.ones(len(order))
+    for name in checkpoint.shapes:
+        # A norm's gain multiplies coordinates that carry the sign already.
+        its_signs = ones if signs is None or _is_norm(checkpoint, name) else signs
+        for axis in residual_axes(checkpoint, name, len(order)):
+            tensors[name] = changed(tensors[name], partial(_reordered, axis=axis, order=order, signs=its_signs))
+    return SeenCheckpoint(checkpoint, tensors)
+
+
+def has_rms_norms(checkpoint: Checkpoint, width: int) -> bool:
+    """Whether no norm of the model subtracts a mean, so that signs of coordinates may be flipped."""
+    norms = [n for n in checkpoint.shapes if residual_axes(checkpoint, n, width) and _is_norm(checkpoint, n)]
+    return not any(name.endswith("bias") for name in norms) and "rms_norm_eps" in checkpoint.config
+
+
+def residual_axes(checkpoint: Checkpoint, name: str, width: int) -> tuple[int, ...]:
+    """The axes of a tensor that run over the residual stream. Raises NoGauge where they cannot be told."""
+    shape = checkpoint.shapes[name]
+    if len(shape) == 1:
+        matrix = _matrix_of(checkpoint, name)
+        residual = shape[0] == width and (matrix is None or _writes(matrix))
+        return (0,) if residual else ()
+    if len(shape) != 2 or width not in shape:
+        if len(shape) > 2:
+            raise NoGauge("tensors with more than two axes are not known well enough to be re-ordered")
+        return ()
+    if block_of(name) is None:
+        if shape[1] != width:
+            return ()
+        return (0, 1) if READS_AND_WRITES.search(name) else (1,)
+    reads = any(has_role(name, role) for role in READS) or READS_FUSED.search(name) is not None
+    if not _writes(name) and not reads:
+        raise NoGauge("the model has tensors with names that are not known")
+    axis = 0 if _writes(name) is not has_role(name, "transposed") else 1
+    if shape[axis] != width:
+        raise NoGauge("the model has tensors whose shapes do not fit their names")
+    return (axis,)
+
+
+def _writes(name: str) -> bool:
+    return has_role(name, "attention_output") or has_role(name, "out") or READS_AND_WRITES.search(name) is not None
+
+
+def _matrix_of(checkpoint: Checkpoint, name: str) -> str | None:
+    """The matrix whose bias this is; None for a norm's gain or bias."""
+    matrix = name.removesuffix("bias") + "weight" if name.endswith("bias") else None
+    return matrix if matrix is not None and len(checkpoint.shapes.get(matrix, ())) >= 2 else None
+
+
+def _is_norm(checkpoint: Checkpoint, name: str) -> bool:
+    return len(checkpoint.shapes[name]) == 1 and _matrix_of(checkpoint, name) is None
 
 
 def rotation_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -132,3 +198,7 @@ def _read(values: torch.Tensor, gain: torch.Tensor, rotation: torch.Tensor | Non
 
 def _written(values: torch.Tensor, rotation: torch.Tensor | None) -> torch.Tensor:
     return values if rotation is None else rotation.T @ values
+
+
+def _reordered(values: torch.Tensor, axis: int, order: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
+    return (values.transpose(0, axis)[order].transpose(-1, 0) * signs).transpose(-1, 0).transpose(0, axis)

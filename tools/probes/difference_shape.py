@@ -27,30 +27,35 @@ REFERENCE = "method K1, residual anatomy; Marchenko and Pastur (1967) for the ed
 
 # After an estimated rotation, differences of this size are what rounding to a 16-bit format leaves.
 ROTATION_ERROR = 3e-3
+# Other coordinates are believed where they make this share of the compared numbers resemble their counterparts.
+WHOLE = 0.5
 
 
 def measure(comparison: Comparison) -> Finding:
     rows = _rows(comparison)
     coordinates = "own"
-    if merge_of(rows) is not None:
+    if 2 * _related(rows, as_it_lies=True) <= _related(rows):
+        # Little resembles its counterpart as it lies: the coordinates may stand in another order, or be turned.
+        turned = comparison.in_one_basis
+        seen = [] if turned is None else _rows(turned[0])
+        # A rotation fitted on two unrelated tables brings them nearer, but not the rest of the models.
+        least = max(_related(rows), WHOLE * sum(row["n"] for row in seen))
+        if turned is not None and _related(seen) > least:
+            comparison, rotation = turned
+            coordinates = "permuted" if is_permutation(rotation) else "rotated"
+            rows = seen
+            for row in rows:
+                if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
+                    row["kind"] = "equal"
+    if coordinates == "own" and merge_of(rows) is not None:
         # The smaller part of a merge resembles it little, but is there in every tensor alike.
         for row in rows:
             row["kind"] = "trained" if row["kind"] == "unrelated" else row["kind"]
-    elif not any(row["kind"] != "unrelated" for row in rows):
-        turned = comparison.in_one_basis
-        if turned is None:
-            return Abstention("No tensor of one model resembles a tensor of the other.")
-        comparison, rotation = turned
-        coordinates = "permuted" if is_permutation(rotation) else "rotated"
-        rows = _rows(comparison)
-        for row in rows:
-            if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
-                row["kind"] = "equal"
-    related = [row for row in rows if row["kind"] != "unrelated"]
-    if not related:
+    if not _related(rows):
         return Abstention(
             "No tensor of one model resembles a tensor of the other, in any coordinates that could be found."
         )
+    related = [row for row in rows if row["kind"] != "unrelated"]
     sizes: dict[str, int] = defaultdict(int)
     for row in rows:
         sizes[row["kind"]] += row["n"]
@@ -66,6 +71,11 @@ def measure(comparison: Comparison) -> Finding:
     }
     count = sum(row["n"] for row in related)
     return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
+
+
+def _related(rows: list[dict[str, Any]], as_it_lies: bool = False) -> int:
+    """How many numbers lie in tensors that resemble their counterpart, or do so without being re-ordered."""
+    return sum(row["n"] for row in rows if row["kind"] != "unrelated" and not (as_it_lies and row["reordered"]))
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
