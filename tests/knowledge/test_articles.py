@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -21,22 +23,8 @@ BANNED = re.compile(
     re.IGNORECASE,
 )
 PRIVATE = re.compile(r"Sharma|Garg\b|Aljadery", re.IGNORECASE)  # students, named by the press and not by us
-PROBES = [
-    "same_values",
-    "unit_order",
-    "unit_partners",
-    "difference_shape",
-    "shared_additions",
-    "shared_start",
-    "same_tokenizer",
-    "same_configuration",
-    "tensor_names",
-    "norm_gains",
-    "spectra",
-    "token_geometry",
-    "head_space",
-    "code_likeness",
-]
+DICTIONARY_ADDS = 0.8  # grades; see the fixture below
+PROBES = [file.stem for file in (ARTICLES.parents[1] / "tools" / "probes").glob("[!_]*.py")]
 ANSWERS = ["identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"]
 CHANGES = [
     "renamed",
@@ -74,18 +62,14 @@ def prose(article: Article) -> str:
     return re.sub(r"[*`]", "", text)
 
 
-def syllables(word: str) -> int:
-    word = word.lower()
-    groups = len(re.findall(r"[aeiouy]+", word))
-    silent = word.endswith("e") and not word.endswith("le") and groups > 1
-    return max(1, groups - silent)
+@pytest.fixture
+def textstat(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """textstat without its dictionary, which it would load from the net; it then counts syllables by hyphenation.
 
-
-def reading_grade(text: str) -> float:
-    """Flesch-Kincaid grade of an English text; a list item ends a sentence as a full stop does."""
-    sentences = [s for s in re.split(r"(?<=[.!?])[\"')]*\s+|\n+", text) if re.search("[A-Za-z]", s)]
-    words = re.findall(r"[A-Za-z][A-Za-z'-]*", text)
-    return 0.39 * len(words) / len(sentences) + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
+    That finds fewer: with the dictionary the mean article is 0.6 of a grade harder, the hardest 0.8 (docs/log.md).
+    """
+    monkeypatch.setattr("textstat.backend.counts._count_syllables.get_cmudict", lambda language: None)
+    return importlib.import_module("textstat")
 
 
 def chinese_length(text: str) -> int:
@@ -93,14 +77,15 @@ def chinese_length(text: str) -> int:
     return len(re.findall(r"[A-Za-z0-9][A-Za-z0-9.\-]*|[^\sA-Za-z0-9]", text))
 
 
-def test_reading_grade_knows_easy_from_hard() -> None:
-    assert reading_grade("The cat sat on the mat. It was a big cat.") < 2
+def test_reading_grade_knows_easy_from_hard(textstat: ModuleType) -> None:
+    assert textstat.flesch_kincaid_grade("The cat sat on the mat. It was a big cat.") < 2
     hard = "Epistemological considerations notwithstanding, organisational heterogeneity necessitates deliberation."
-    assert reading_grade(hard) > 20
+    assert textstat.flesch_kincaid_grade(hard) > 20
+    assert textstat.automated_readability_index(hard) > 20
 
 
 def test_there_are_twins() -> None:
-    assert len(SHELVES["en"]) >= 46
+    assert len(SHELVES["en"]) >= 70
     assert list(SHELVES["en"]) == list(SHELVES["zh"])
 
 
@@ -152,18 +137,22 @@ def test_no_banned_word_and_no_private_name(article: Article) -> None:
 
 
 @pytest.mark.parametrize("article", ENGLISH, ids=named)
-def test_english_is_short_and_easy(article: Article) -> None:
+def test_english_is_short_and_easy(article: Article, textstat: ModuleType) -> None:
     text = prose(article)
     assert 200 <= len(text.split()) <= 450
-    assert reading_grade(text) <= 9
+    assert textstat.flesch_kincaid_grade(text) <= 9 - DICTIONARY_ADDS
+    assert textstat.automated_readability_index(text) <= 9  # counts letters, so it needs no dictionary
+    assert max(len(sentence.split()) for sentence in re.split(r"(?<=[.!?])[\"')]*\s+|\n+", text)) <= 36
 
 
 @pytest.mark.parametrize("article", CHINESE, ids=named)
 def test_chinese_is_short_and_easy(article: Article) -> None:
     text = prose(article)
     assert 350 <= chinese_length(text) <= 800
-    sentences = [s for s in re.split(r"[。！？；\n]", text) if s]
-    assert sum(map(chinese_length, sentences)) / len(sentences) <= 40
+    sentences = [chinese_length(s) for s in re.split(r"[。！？；\n]", text) if s]
+    assert sum(sentences) / len(sentences) <= 30
+    assert max(sentences) <= 60
+    assert max(map(chinese_length, re.split(r"[。！？；：，、\n]", text))) <= 30
     assert not re.search(r"[\u4e00-\u9fff] ?[,;:?!] ?[\u4e00-\u9fff]", article.body), "half-width marks"
 
 
