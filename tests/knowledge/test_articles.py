@@ -66,7 +66,7 @@ def prose(article: Article) -> str:
 def textstat(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """textstat without its dictionary, which it would load from the net; it then counts syllables by hyphenation.
 
-    That finds fewer: with the dictionary the mean article is 0.6 of a grade harder, the hardest 0.8 (docs/log.md).
+    That finds fewer: see docs/decisions/0057.
     """
     monkeypatch.setattr("textstat.backend.counts._count_syllables.get_cmudict", lambda language: None)
     return importlib.import_module("textstat")
