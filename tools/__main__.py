@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("x", nargs="?", metavar="X")
     compare.add_argument("y", nargs="?", metavar="Y")
     compare.add_argument("--base", metavar="Z", help="a model that both may come from")
+    compare.add_argument(
+        "--parents", nargs="+", metavar="P", default=[], help="X may be a merge of Y and of these models"
+    )
     compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base; one JSON object a line")
     compare.add_argument("--behave", action="store_true", help="also run both models and fill `behaviour`")
     compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
@@ -86,7 +89,14 @@ def _compare(options: argparse.Namespace) -> int:
         raise UserError("two_models_needed")
     names = options.x, options.y, options.base
     with _shown(options.lang) as listener:
-        result = compare(*names, seed=options.seed, full=options.full, token=options.token, on_finding=listener)
+        result = compare(
+            *names,
+            parents=options.parents,
+            seed=options.seed,
+            full=options.full,
+            token=options.token,
+            on_finding=listener,
+        )
     if options.behave:
         result["behaviour"] = behave(options.x, options.y, seed=options.seed, token=options.token)
     if options.json:

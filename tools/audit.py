@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from tools.errors import UserError, printable
 from tools.evidence import Evidence, finding_record
 from tools.limits import limits
 from tools.measuring import ask_all, measure, refuse_broken, tell
+from tools.parents import merge_of_parents
 from tools.perturbations import NotApplicable, all_perturbations
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
@@ -40,6 +41,7 @@ def compare(
     b: str,
     base: str | None = None,
     *,
+    parents: Sequence[str] = (),
     seed: int = 0,
     full: bool = False,
     token: str | None = None,
@@ -48,15 +50,19 @@ def compare(
 ) -> dict[str, Any]:
     """Is one of two models a copy of the other? The result contract, schema 1. `token`: see open_checkpoint.
 
-    Raises UserError for what a user can mend, Cancelled once `stop` returns True.
+    `parents`: further models of which, with b, a may be a merge. Their weights are named in `changes` where the models
+    are linked and the parents explain one of them. Raises UserError for what a user can mend, Cancelled once `stop`
+    returns True.
     """
     begun = time.monotonic()
     progress = Progress(on_finding, stop)
     open_one = partial(open_checkpoint, token=token, stop=progress.stopped)
     with _one_thread(), open_one(a) as one, open_one(b) as other, ExitStack() as more:
         origin = more.enter_context(open_one(base)) if base is not None else None
+        named = [name for name in dict.fromkeys(parents) if name != b]
+        others = [more.enter_context(open_one(name)) for name in named]
         comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=progress.stopped)
-        return _compared(comparison, (a, b, base), begun, on_finding, progress)
+        return _compared(comparison, (a, b, base), dict(zip(named, others, strict=True)), begun, on_finding, progress)
 
 
 def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -> dict[str, Any]:
@@ -145,6 +151,7 @@ def stress(
 def _compared(
     comparison: Comparison,
     names: tuple[str, str, str | None],
+    parents: Mapping[str, Checkpoint],
     begun: float,
     on_finding: Listener | None,
     progress: Progress,
@@ -153,15 +160,18 @@ def _compared(
     has_weights = one.has_weights and other.has_weights
     measured = measure(comparison, on_finding, progress)
     findings, power = measured.findings, measured.power
-    verdict = decide(findings, power, has_weights, measured.everything)
+    merge = None
+    if parents and measured.linked() and not measured.by_digest:
+        merge = merge_of_parents(measured.models, measured.read, list(parents.values()))
+    verdict = decide(findings, power, has_weights, measured.everything, merge is not None)
     parts = [one, other] + ([origin] if origin is not None else [])
     return {
         "schema": 1,
         **{key: None if part is None else _identity(part, name or "")
            for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
-        "changes": changes(measured.models, findings, verdict.answer),
-        "direction": direction(measured.models, findings, verdict.answer, measured.part),
+        "changes": changes(measured.models, findings, verdict.answer, merge, [*names[:2], *parents]),
+        "direction": direction(measured.models, findings, verdict.answer, measured.part, merge),
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,
@@ -187,8 +197,10 @@ def _compared(
             everything=measured.everything,
             by_digest=measured.by_digest,
             undecoded=sum(len(part.undecoded) for part in parts),
+            parents=bool(parents),
+            merged=merge is not None,
         ),
-        "reproduce": _reproduce(names, comparison),
+        "reproduce": _reproduce(names, list(parents), comparison),
     }  # fmt: skip
 
 
@@ -231,9 +243,10 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _reproduce(names: tuple[str, str, str | None], comparison: Comparison) -> dict[str, Any]:
+def _reproduce(names: tuple[str, str, str | None], parents: Sequence[str], comparison: Comparison) -> dict[str, Any]:
     command = ["python", "-m", "tools", "compare", names[0], names[1]]
     command += ["--base", names[2]] if names[2] else []
+    command += ["--parents", *parents] if parents else []
     command += ["--full"] if comparison.full else []
     return {
         "command": shlex.join([*command, "--seed", str(comparison.seed), "--json"]),

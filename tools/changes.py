@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
-from tools.merging import merge_of
+from tools.merging import Merge, merge_of
 from tools.roles import Layout, has_role, layer_of
 from tools.verdict import Answer, linked_share, links
 
@@ -23,16 +23,25 @@ NEED_TRAINING_OR_SIZE = frozenset(
 OF_A_CHILD = frozenset({"noise", "low_rank", "merged", "units_permuted", "heads_permuted"})
 
 
-def changes(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> list[dict[str, Any]]:
-    """The contract's list of changes; empty where the models are not linked."""
+def changes(
+    comparison: Comparison,
+    findings: Mapping[str, Finding],
+    answer: Answer,
+    merge: Merge | None = None,
+    names: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """The contract's list of changes; empty where the models are not linked.
+
+    `merge` is what named parents explain; `names` are those of a, b and these, as the user gave them.
+    """
     if answer in ("independent", "undecided"):
         return []
     if answer == "identical":
         return _names_and_files(comparison, findings)
     found = [
         *_names_and_files(comparison, findings),
-        *_order(comparison, findings),
-        *_values(findings),
+        *(_order(comparison, findings) if merge is None else []),
+        *(_values(findings) if merge is None else [_of_parents(merge, names)]),
         *size_changes(comparison, findings),
     ]
     if answer == "disguised_copy":
@@ -209,6 +218,12 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
             where["share_moved"] = sum(row["moved"] * row["n"] for row in rows) / max(total, 1)
         found.append(_change(change, amount, unit, where))
     return found
+
+
+def _of_parents(merge: Merge, names: Sequence[str]) -> dict[str, Any]:
+    parents = (names[1 if merge.side == "a" else 0], *names[2:])
+    weights = [[name, weight] for name, weight in zip(parents, merge.weights, strict=True) if weight]
+    return _change("merged", merge.weight, "share of the other model", {"side": merge.side, "weights": weights})
 
 
 def _usual_amount(rows: Sequence[Mapping[str, Any]], kind: str) -> float:

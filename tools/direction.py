@@ -15,7 +15,7 @@ import torch
 from tools.changes import size_changes, sizes
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Evidence, Finding
-from tools.merging import merge_of
+from tools.merging import Merge, merge_of
 from tools.roles import Layout, block_of, has_role
 from tools.verdict import HOLDS_ADDITIONS, Answer
 from tools.vocabulary import Vocabulary
@@ -41,17 +41,25 @@ Reason = tuple[Side, str]
 
 
 def direction(
-    comparison: Comparison, findings: Mapping[str, Finding], answer: Answer, part: Comparison | None = None
+    comparison: Comparison,
+    findings: Mapping[str, Finding],
+    answer: Answer,
+    part: Comparison | None = None,
+    merge: Merge | None = None,
 ) -> dict[str, Any]:
     """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself.
 
     `part` is what was read of large models; reasons that would need more of their values are left out.
+    `merge` is what named parents explain; whatever else differs came with them.
     """
     if answer not in ("disguised_copy", "derived", "shared_part"):
         return {"answer": "unknown", "because": []}
+    if merge is not None:
+        child: Literal["a_from_b", "b_from_a"] = "a_from_b" if merge.side == "a" else "b_from_a"
+        return {"answer": child, "because": ["the models that were named as parents add up to it"]}
     votes: dict[str, list[str]] = {"a_from_b": [], "b_from_a": []}
-    for child, reason in _reasons(comparison, part, findings, answer):
-        kept = votes["a_from_b" if child == "a" else "b_from_a"]
+    for side, reason in _reasons(comparison, part, findings, answer):
+        kept = votes["a_from_b" if side == "a" else "b_from_a"]
         if reason not in kept:
             kept.append(reason)
     said = [answer_ for answer_, reasons in votes.items() if reasons]

@@ -59,6 +59,15 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Learning from another model's answers (distillation) leaves no trace in the weights and is not seen here.",
         "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
     },
+    "parts_of_changes": {
+        "en": "Merges that keep only parts of each parent's changes (TIES, DARE) are not seen, and a checkpoint between two "
+        "others of one training can look like their mean.",
+        "zh": "只保留各母模型一部分改动的合并方法（TIES、DARE）看不出来；同一次训练中，夹在两个检查点之间的检查点也可能像它们的平均。",
+    },
+    "parents_do_not_explain": {
+        "en": "The models named as possible parents do not add up to either model closely enough, so no weights are named.",
+        "zh": "列为可能的母模型的几个模型，怎么加权都不够接近任何一方，因此不给出权重。",
+    },
     "not_searched": {
         "en": "Small merge weights, heavy re-training, and a copied part for which no check ran can go unnoticed.",
         "zh": "占比很小的合并、大幅度的重新训练，以及没有检测到的部件被复制，都可能不被发现。",
@@ -114,6 +123,8 @@ def limits(
     everything: bool = True,
     by_digest: bool = False,
     undecoded: int = 0,
+    parents: bool = False,
+    merged: bool = False,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
@@ -127,6 +138,8 @@ def limits(
     if answer in ("disguised_copy", "derived", "shared_part"):
         keys += ["base_believed"] if base else ["siblings"]
         keys.append("same_start")
+    if parents and answer in ("derived", "disguised_copy", "shared_part", "common_origin", "undecided"):
+        keys += ["parts_of_changes"] if merged else ["parents_do_not_explain", "parts_of_changes"]
     if answer == "common_origin":
         keys.append("base_believed" if base else "one_start")
     if answer in ("independent", "undecided") and reason != "no_weights":

@@ -2,7 +2,7 @@
 
 A merge is a weighted mean of models, so each of its tensors holds the same multiple of a parent's. Training changes
 that multiple from tensor to tensor, noise leaves it at one. With all parents at hand their weights are found by least
-squares (method K6); with one, the other parent can be computed, and must be as large as trained models are.
+squares (`tools/parents.py`); with one, the other parent can be computed, and must be as large as trained models are.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ LEAST_UNEVEN = 0.1
 
 @dataclass(frozen=True)
 class Merge:
-    """The side that is a mean of the other and of an unknown model, and the other's weight in it, 0 to 1."""
+    """The side that is a mean of the other and of further models, and the other's weight in it.
+
+    `weights` are those of the other and of the named parents, in order; empty where the others are not known.
+    """
 
     side: Side
     weight: float
+    weights: tuple[float, ...] = ()
 
 
 def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
@@ -57,7 +61,7 @@ def _merged(rows: Sequence[Mapping[str, Any]], child: Side) -> Merge | None:
     parent = "b" if child == "a" else "a"
     counts = np.array([row["n"] for row in rows], dtype=float)
     weights = np.array([row[f"weight_of_{parent}"] for row in rows])
-    usual = _median(weights, counts)
+    usual = weighted_median(weights, counts)
     if not LEAST_WEIGHT <= usual <= MOST_WEIGHT:
         return None
     sizes = np.array([row["sizes"] for row in rows])
@@ -72,7 +76,8 @@ def _merged(rows: Sequence[Mapping[str, Any]], child: Side) -> Merge | None:
     return Merge(child, usual)
 
 
-def _median(values: np.ndarray, weights: np.ndarray) -> float:
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value below which half of the weights lie, (n,) each."""
     order = np.argsort(values)
     passed = np.cumsum(weights[order])
     return float(values[order][int(np.searchsorted(passed, passed[-1] / 2))])

@@ -105,6 +105,8 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
 
 
 def _detail(key: str, value: Any) -> str:
+    if key == "weights":
+        return ", ".join(f"{code(name)} {percent(weight)}" for name, weight in value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value[:LAYERS_NAMED]) + (" …" if len(value) > LAYERS_NAMED else "")
     return percent(value) if key.startswith("share") else str(value)

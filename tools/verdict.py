@@ -78,9 +78,16 @@ def links(name: str, finding: Finding | None) -> bool:
 
 
 def decide(
-    findings: Mapping[str, Finding], power: Mapping[str, Any] | None, has_weights: bool, everything: bool = True
+    findings: Mapping[str, Finding],
+    power: Mapping[str, Any] | None,
+    has_weights: bool,
+    everything: bool = True,
+    merged: bool = False,
 ) -> Verdict:
     """The answer to "is one a copy of the other?". `everything` says whether all weights were read.
+
+    `merged`: one was found to be a weighted mean of the other and of named models. It links nothing; of what is linked
+    it makes `derived`, after the first three steps.
 
     1. Without weights on both sides: undecided.
     2. All learned numbers equal: identical; disguised_copy if they were rounded, or only a sample of them was read.
@@ -122,6 +129,8 @@ def decide(
     same = findings.get("same_values")
     if isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["repeated"]:
         return linked("disguised_copy" if same.where["rounded_to"] or not everything else "identical")
+    if merged:
+        return linked("derived")
     additions = findings.get("shared_additions")
     if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
         # What tells siblings from copies comes first, before what both share.

@@ -224,6 +224,7 @@ CHANGES: dict[str, Words] = {
 
 # What `where` adds to a change, as far as it holds what the words need.
 CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
+    "merged": ({"en": "weights: {weights}", "zh": "权重：{weights}"},),
     "quantised": (
         {"en": "one step for every {group} values", "zh": "每 {group} 个数值共用一个步长"},
         {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
@@ -268,6 +269,10 @@ DIRECTIONS: dict[str, Any] = {
         "every tensor holds the same share of the other's, as a mean of models does": {
             "en": "every tensor holds the same share of the other's, as a mean of models does",
             "zh": "它的每个张量都含有同样比例的另一方，正如几个模型的加权平均",
+        },
+        "the models that were named as parents add up to it": {
+            "en": "the models that were named as parents add up to it",
+            "zh": "被列为母模型的几个模型按权重相加，正好得到它",
         },
         "its norms' gains are folded into the weights, as one does before a rotation": {
             "en": "its norms' gains are folded into the weights, as one does before a rotation",
