@@ -136,8 +136,10 @@ def limits(
     if by_digest:
         keys.append("by_digest")
     if answer in ("disguised_copy", "derived", "shared_part"):
-        keys += ["base_believed"] if base else ["siblings"]
-        keys.append("same_start")
+        # Only a child holds several models in the shares of a mean.
+        unsure = [] if merged else ["siblings"]
+        keys += ["base_believed"] if base else unsure
+        keys += [] if merged else ["same_start"]
     if parents and answer in ("derived", "disguised_copy", "shared_part", "common_origin", "undecided"):
         keys += ["parts_of_changes"] if merged else ["parents_do_not_explain", "parts_of_changes"]
     if answer == "common_origin":

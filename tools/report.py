@@ -94,7 +94,7 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
     """One entry of the list of changes, as a phrase with its amount and what is known of where it was made."""
     phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
     where = entry["where"] if isinstance(entry["where"], Mapping) else {}
-    known = {key: _detail(key, value) for key, value in where.items() if value not in (None, [])}
+    known = {key: _detail(key, value, language) for key, value in where.items() if value not in (None, [])}
     details = []
     for words in CHANGE_DETAILS.get(entry["kind"], ()):
         needed = {name for _, name, _, _ in Formatter().parse(words[language]) if name}
@@ -104,9 +104,9 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
     return phrase + brackets.format(joint.join(details)) if details else phrase
 
 
-def _detail(key: str, value: Any) -> str:
+def _detail(key: str, value: Any, language: str) -> str:
     if key == "weights":
-        return ", ".join(f"{code(name)} {percent(weight)}" for name, weight in value)
+        return {"en": ", ", "zh": "、"}[language].join(f"{code(name)} {percent(weight)}" for name, weight in value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value[:LAYERS_NAMED]) + (" …" if len(value) > LAYERS_NAMED else "")
     return percent(value) if key.startswith("share") else str(value)

@@ -272,7 +272,7 @@ DIRECTIONS: dict[str, Any] = {
         },
         "the models that were named as parents add up to it": {
             "en": "the models that were named as parents add up to it",
-            "zh": "被列为母模型的几个模型按权重相加，正好得到它",
+            "zh": "被列为母模型的几个模型按权重相加就得到它",
         },
         "its norms' gains are folded into the weights, as one does before a rotation": {
             "en": "its norms' gains are folded into the weights, as one does before a rotation",

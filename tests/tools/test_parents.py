@@ -142,6 +142,7 @@ def test_a_merge_is_told_with_its_parents(saved: dict[str, str]) -> None:
     # The other of the pair is always among the parents, so it is not repeated.
     assert f"--parents {other} {saved['third']} --seed" in result["reproduce"]["command"]
     assert not {"noise", "fine_tuned", "units_permuted"} & {change["kind"] for change in result["changes"]}
+    assert not any("parent and child" in sentence for sentence in result["limits"])
     for language in ("en", "zh"):
         text = markdown(result, language)
         assert "60%" in text and "40%" in text and "TIES" in text and saved["third"] not in text.split("```")[0]
