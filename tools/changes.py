@@ -162,7 +162,10 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     tables = {
         name for name in comparison.layout_a.learned if name == comparison.layout_a.embedding or has_role(name, "head")
     }
-    units = [row["a"] for row in moved if row["a"] in in_units]
+    partners = findings.get("unit_partners")
+    # Units of strangers can look like each other's partners; whether they are, two tensors must say.
+    strangers = isinstance(partners, Evidence) and not links("unit_partners", partners)
+    units = [row["a"] for row in moved if row["a"] in in_units and not strangers]
     tokens = [row["a"] for row in moved if row["a"] in tables]
     heads = [row["a"] for row in moved if row["a"] not in in_units and row["a"] not in tables]
     if tokens:
@@ -172,7 +175,6 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     if heads:
         found.append(_change("heads_permuted", len(heads), "tensors", heads[:64]))
     coordinates = shape.where["coordinates"] if isinstance(shape, Evidence) else "own"
-    partners = findings.get("unit_partners")
     if not isinstance(shape, Evidence) and isinstance(partners, Evidence) and links("unit_partners", partners):
         # Units answer to the same tokens although no tensor resembles its counterpart: other coordinates.
         same_width = comparison.layout_a.residual_width == comparison.layout_b.residual_width

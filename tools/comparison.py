@@ -51,6 +51,8 @@ SKETCH_VALUES = 8192
 ALIKE = 0.25
 # Best partners resemble each other by choice alone; moved rows must do so clearly more.
 MOVED_ALIKE = 0.5
+# Where units or rows stayed in place those are alike too, but less than partners; so are partners of strangers.
+STAYED, CHOSEN = 1.2, 1.5
 # Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
 CLEARLY_ALIKE = 0.8
 FEWEST_VALUES = 256
@@ -258,9 +260,10 @@ class Comparison:
                     similarity = cosines(_turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis))
                     partners = best_partners(similarity)
                     moved = float(similarity[np.arange(len(partners)), partners].mean())
-                    # Where some heads stayed in place, rows as they lie are alike too, but less.
                     in_place = float(np.diagonal(similarity).mean())
-                    if moved >= max(MOVED_ALIKE, 1.2 * in_place, 1.5 * _best_by_chance(shape[axis], shape[1 - axis])):
+                    if moved >= max(
+                        MOVED_ALIKE, STAYED * in_place, CHOSEN * _best_by_chance(shape[axis], shape[1 - axis])
+                    ):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
             rest_a = [x for x, _ in left if x not in used_a]
@@ -331,7 +334,8 @@ class Comparison:
         # In a narrow layer even strangers' units find some unit that resembles them.
         chance = _best_by_chance(units.a.width, units.a.features * len(units.members))
         alike = float(similarity[np.arange(len(partners)), partners].mean()) / len(units.members)
-        if alike < max(ALIKE, 1.5 * chance):
+        in_place = float(np.diagonal(similarity).mean()) / len(units.members)
+        if alike < max(ALIKE, STAYED * in_place, CHOSEN * chance):
             return []
         return [
             TensorPair(mine.name, theirs.name, mine.axis, partners)
