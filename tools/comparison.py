@@ -209,8 +209,12 @@ class Comparison:
     def unit_partners(self, pair: UnitPair) -> np.ndarray:
         """For the chosen units of a (see `chosen_units`), the best partner among the chosen units of b, (units,)."""
         if pair not in self._partners:
-            self._partners[pair] = best_partners(self._similarity(pair, chosen_units(pair.a.width)))
+            self._partners[pair] = best_partners(self.likeness(pair))
         return self._partners[pair]
+
+    def likeness(self, pair: UnitPair) -> np.ndarray:
+        """Cosines, summed over all tensors of the layer, between the chosen units of a and of b, (units, units)."""
+        return self._similarity(pair, chosen_units(pair.a.width))
 
     @cached_property
     def tensor_pairs(self) -> tuple[TensorPair, ...]:

@@ -35,6 +35,7 @@ ORDER = (
     "same_configuration",
     "same_tokenizer",
     "unit_order",
+    "unit_places",
     "unit_partners",
     "value_order",
     "coordinate_order",

@@ -61,8 +61,10 @@ def headline(result: Result, language: str = "en", *, as_code: bool = False) -> 
 def strength(result: Result, language: str = "en") -> str:
     """How sure, on the forensic scale; empty where nothing was measured."""
     found = result["strength"]
-    if found["words"] is None or found["log10_pvalue"] is None:
+    if found["log10_pvalue"] is None or (found["words"] is None and not result["because"]):
         return TEXT["no_strength"][language]
+    if found["words"] is None:
+        return TEXT["unsettled"][language].format(chance=chance(found["log10_pvalue"], language))
     if result["answer"] == "independent":
         return power(result, language)
     return TEXT["strength"][language].format(

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy import special, stats
+import numpy as np
+from scipy import optimize, special, stats
 
 LN10 = math.log(10.0)
 # log10 by which the t approximation exceeds the true rate of a perfect agreement, for each unit: ln(2.846 / 2) / 2.
 TAIL_EXCESS = 0.0767
+# The saddle point divides by zero at the mean, where the normal distribution is as good.
+NEAR_THE_MEAN = 0.05
+# From here on, in log10, a p-value of shifts is a bound and no longer an approximation.
+BOUND_FROM = -3.0
+# Differences below this are rounding.
+NO_SPREAD = 1e-9
 
 
 def permutation_floor(units: int) -> float:
@@ -38,6 +45,46 @@ def rank_agreement(correlation: float, units: int) -> float:
     return (
         min(0.0, max(tail + TAIL_EXCESS * (units + 6) * correlation**4, floor)) if correlation > 0 else min(0.0, tail)
     )
+
+
+def shifts_within_blocks(sums: np.ndarray) -> float:
+    """One-sided log10 p-value of the sum of column 0, where each row might as well have shown any of its columns.
+
+    `sums` is (blocks, shifts). Down to one in a thousand by the saddle point (Lugannani and Rice 1980, in
+    Barndorff-Nielsen's form), below by Chernoff's bound, which no distribution of the sum can break.
+    """
+    centred = sums - sums.mean(axis=1, keepdims=True)
+    spread = math.sqrt(float((centred**2).mean(axis=1).sum()))
+    if spread <= NO_SPREAD * max(1.0, float(np.abs(sums).max(initial=0.0))):
+        return 0.0
+    centred = centred / spread
+    seen = float(centred[:, 0].sum())
+    most = centred.max(axis=1, keepdims=True)
+    if seen >= float(most.sum()) - NO_SPREAD:
+        return float(np.log10((centred >= most - NO_SPREAD).mean(axis=1)).sum())
+    if seen <= float(centred.min(axis=1).sum()) + NO_SPREAD:
+        return 0.0
+    if abs(seen) < NEAR_THE_MEAN:
+        return float(stats.norm.logsf(seen)) / LN10
+
+    def beyond(tilt: float) -> float:
+        return float((special.softmax(tilt * centred, axis=1) * centred).sum()) - seen
+
+    way = math.copysign(1.0, seen)
+    while beyond(way) * seen < 0.0:
+        way *= 2.0
+    tilt = float(optimize.brentq(beyond, 0.0, way))
+    weights = special.softmax(tilt * centred, axis=1)
+    variance = float(((weights * centred**2).sum(axis=1) - (weights * centred).sum(axis=1) ** 2).sum())
+    rate = float((special.logsumexp(tilt * centred, axis=1) - math.log(centred.shape[1])).sum()) - tilt * seen
+    root = math.copysign(math.sqrt(-2.0 * rate), seen)
+    # Close to its ends the sum hardly varies any more under the tilt, and only the bounds are left.
+    steps = tilt * math.sqrt(max(variance, 1e-300)) / root
+    saddle = float(stats.norm.logsf(root + math.log(steps) / root)) / LN10
+    if seen < 0.0:
+        return min(0.0, max(saddle, math.log1p(-math.exp(rate)) / LN10))
+    bound = rate / LN10
+    return max(min(saddle, bound), min(BOUND_FROM, bound))
 
 
 def coincidence(elements: int, entropy_bits: float) -> float:

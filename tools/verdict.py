@@ -25,6 +25,7 @@ SUGGESTIVE_LOG10_PVALUE = -5.0
 LEAST_EFFECT = {
     "same_values": 0.01,
     "unit_order": 0.05,
+    "unit_places": 0.5,
     "unit_partners": 0.15,
     "value_order": 0.05,
     "coordinate_order": 0.2,
@@ -114,7 +115,8 @@ def decide(
         if not ran or all(not isinstance(findings.get(n), Evidence) for n in ("unit_order", "unit_partners")):
             return Verdict("undecided", (), rarest, None, "nothing_to_measure")
         if rarest is not None and rarest <= SUGGESTIVE_LOG10_PVALUE:
-            return Verdict("undecided", (), rarest, None, "suggestive")
+            odd = tuple(n for n in LEAST_EFFECT if _log10_pvalue(findings.get(n)) <= SUGGESTIVE_LOG10_PVALUE)
+            return Verdict("undecided", odd, rarest, None, "suggestive")
         caught = max(
             (power or {}).get(key) or 0.0 for key in ("largest_noise_caught", "largest_noise_caught_reordered")
         )
@@ -150,6 +152,10 @@ def decide(
     if isinstance(start, Evidence) and start.statistic <= COMMON_START and start.where["share"] >= WHOLE_MODEL:
         return Verdict("common_origin", ("shared_start", *linking), rarest, strength_words(rarest))
     return linked("derived", *extra)
+
+
+def _log10_pvalue(finding: Finding | None) -> float:
+    return (finding.log10_pvalue or 0.0) if isinstance(finding, Evidence) else 0.0
 
 
 def linked_share(findings: Mapping[str, Finding]) -> float:

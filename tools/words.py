@@ -145,6 +145,11 @@ TEXT: dict[str, Words] = {
         "en": "Nothing was measured that could be called evidence either way.",
         "zh": "没有测到可以算作证据的东西，无论支持哪一边。",
     },
+    "unsettled": {
+        "en": "Two models trained apart would agree like this by chance {chance}, but that does not settle how these two "
+        "are related.",
+        "zh": "两个各自训练的模型碰巧这样一致的可能性{chance}，但这还不足以断定它们是什么关系。",
+    },
     "chance_rare": {"en": "less than once in 10^{power}", "zh": "不到 10^{power} 分之一"},
     "chance_common": {"en": "in {percent} of cases", "zh": "约为 {percent}"},
     "recognised": {"en": "recognised", "zh": "认出"},
@@ -339,6 +344,13 @@ PROBES: dict[str, dict[str, Words]] = {
         "question": {
             "en": "Do the hidden units stand in the same order in both models?",
             "zh": "两个模型里隐藏单元的排列顺序一样吗？",
+        },
+    },
+    "unit_places": {
+        "label": {"en": "Units at one place", "zh": "同一位置的单元"},
+        "question": {
+            "en": "Does each hidden unit resemble the one that stands at its place in the other model?",
+            "zh": "一个模型的每个隐藏单元，和另一个模型里同一位置上的单元相像吗？",
         },
     },
     "unit_partners": {
@@ -539,6 +551,21 @@ def _unit_order(finding: Finding, language: str, leaned_on: bool) -> str:
         "en": "Hidden units stand in the same order in {same} of {layers} layers ({units} units, rank correlation {r:.2f}).",
         "zh": "{layers} 层中有 {same} 层的隐藏单元排列顺序一致（共 {units} 个单元，秩相关 {r:.2f}）。",
     }[language].format(same=same, layers=len(rows), units=units, r=finding["statistic"])
+
+
+def _unit_places(finding: Finding, language: str, leaned_on: bool) -> str:
+    rows = finding["where"]
+    seen = sum(row["log10_pvalue"] <= -4 for row in rows)
+    if not seen:
+        return {
+            "en": "In no layer are hidden units at one place clearly more alike than those at different places.",
+            "zh": "没有哪一层里，同一位置的隐藏单元明显比不同位置的更相像。",
+        }[language]
+    return {
+        "en": "Hidden units at one place are more alike than those at different places, by {excess:.3f} on average (a copy: "
+        "about 1); clearly so in {seen} of {layers} layers.",
+        "zh": "同一位置的隐藏单元比不同位置的更相像，平均高出 {excess:.3f}（副本约为 1）；{layers} 层中有 {seen} 层明显如此。",
+    }[language].format(excess=finding["statistic"], seen=seen, layers=len(rows))
 
 
 def _unit_partners(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -752,6 +779,7 @@ BACKGROUND = ("norm_gains", "spectra", "token_geometry", "head_space", "code_lik
 REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "same_values": _same_values,
     "unit_order": _unit_order,
+    "unit_places": _unit_places,
     "unit_partners": _unit_partners,
     "value_order": _value_order,
     "coordinate_order": _coordinate_order,

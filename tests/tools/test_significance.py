@@ -18,6 +18,7 @@ from tools.significance import (
     fisher,
     permutation_floor,
     rank_agreement,
+    shifts_within_blocks,
 )
 from tools.verdict import LINK_LOG10_PVALUE
 
@@ -99,6 +100,57 @@ def test_rank_agreement_falls_as_agreement_rises(one: float, other: float, units
     low, high = sorted((one, other))
     rarer, commoner = rank_agreement(high, units), rank_agreement(low, units)
     assert permutation_floor(units) - 1e-9 <= rarer <= commoner + 1e-6 <= 1e-6
+
+
+def exact_shifts(sums: np.ndarray) -> float:
+    """The share of all choices of one column a row whose sum reaches that of the first column, in log10."""
+    totals = np.zeros(1)
+    for row in sums:
+        totals = (totals[:, None] + row).ravel()
+    return math.log10(float((totals >= sums[:, 0].sum() - 1e-9).mean()))
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_shifts_within_blocks_against_all_shifts(heavy: bool) -> None:
+    luck = np.random.default_rng(5)
+    rarest = 0.0
+    for trial in range(60):
+        sums = luck.standard_t(2, (7, 8)) if heavy else luck.normal(size=(7, 8))
+        sums[:, 0] += trial / 15
+        exact, said = exact_shifts(sums), shifts_within_blocks(sums)
+        rarest = min(rarest, exact)
+        # Never rarer than it is where it matters, and within a factor of two where strangers are, even if one of the
+        # seven blocks outweighs the rest.
+        assert said >= exact - (1e-6 if said < -3 else math.log10(2)), (trial, exact, said)
+        assert said <= exact + 1.5
+    assert rarest < -5
+
+
+def test_shifts_within_blocks_at_its_ends() -> None:
+    best = np.zeros((20, 8))
+    best[:, 0] = 1.0
+    assert shifts_within_blocks(best) == pytest.approx(-20 * math.log10(8))
+    # Blocks in which all shifts are equal say nothing.
+    best[10:] = 0.5
+    assert shifts_within_blocks(best) == pytest.approx(-10 * math.log10(8))
+    assert shifts_within_blocks(-best) == 0.0
+    assert shifts_within_blocks(np.ones((5, 8))) == shifts_within_blocks(np.zeros((0, 8))) == 0.0
+
+
+def test_shifts_within_blocks_near_the_ends_keep_to_the_bounds() -> None:
+    for few in (2, 7):
+        for lift in (0.5, 0.99, 0.999999, 1 - 1e-8):
+            sums = np.zeros((few, 8))
+            sums[:, 0], sums[:, 1] = lift, 1.0
+            assert 0.0 > shifts_within_blocks(sums) >= exact_shifts(sums) - math.log10(2)
+            # Just above the smallest sum almost every other choice is larger.
+            assert shifts_within_blocks(-sums) >= math.log10(0.5)
+
+
+def test_shifts_within_blocks_are_uniform_under_the_null() -> None:
+    luck = np.random.default_rng(3)
+    pvalues = [10 ** shifts_within_blocks(luck.standard_t(3, (24, 8))) for _ in range(400)]
+    assert stats.kstest(pvalues, "uniform").pvalue > 0.01
 
 
 def test_coincidence_counts_bits() -> None:

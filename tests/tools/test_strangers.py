@@ -8,13 +8,13 @@ from functools import cache
 import pytest
 from scipy import stats
 
-from tests.small_models import fresh, trained
+from tests.small_models import Held, fresh, trained
 from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.probes import probe_named
 from tools.roles import Layout
-from tools.verdict import LEAST_EFFECT, links
+from tools.verdict import LEAST_EFFECT, SUGGESTIVE_LOG10_PVALUE, links
 
 UNTRAINED, TRAINED = 13, 9
 # What links is a thousand times rarer than the rarest of these pairs may be.
@@ -43,7 +43,7 @@ def findings(name: str, kind: str, state: str) -> tuple[Evidence, ...]:
 
 KINDS, STATES = ("llama", "gpt2", "bert"), ("untrained", "trained")
 # The probes whose null is an exact one: an order that is uniform among all orders.
-ORDERS = ("unit_order", "value_order", "coordinate_order")
+ORDERS = ("unit_order", "unit_places", "value_order", "coordinate_order")
 # Fused attention has no rows of values to look at.
 ABSTAINS = {("value_order", "gpt2")}
 every_population = pytest.mark.parametrize(("kind", "state"), list(itertools.product(KINDS, STATES)))
@@ -87,9 +87,11 @@ def test_no_probe_is_rarer_than_luck_allows(name: str, kind: str, state: str) ->
         assert stats.binomtest(small, len(found), 10**level, alternative="greater").pvalue > 0.001, (level, small)
 
 
-@every_population
-def test_every_layer_of_unit_order_is_uniform(kind: str, state: str) -> None:
-    rows = [10 ** row["log10_pvalue"] for finding in findings("unit_order", kind, state) for row in finding.where]
+@pytest.mark.parametrize(
+    ("name", "kind", "state"), list(itertools.product(("unit_order", "unit_places"), KINDS, STATES))
+)
+def test_every_layer_is_uniform(name: str, kind: str, state: str) -> None:
+    rows = [10 ** row["log10_pvalue"] for finding in findings(name, kind, state) for row in finding.where]
     assert stats.kstest(rows, "uniform").pvalue > 0.001
 
 
@@ -107,6 +109,15 @@ def test_nothing_links_strangers(name: str, kind: str, state: str) -> None:
         assert (finding.log10_pvalue or 0.0) > RAREST
         # The size of an effect is a second line of defence; of a correlation chance alone makes more than that.
         assert finding.statistic < LEAST_EFFECT[name] or name in ORDERS
+
+
+def test_a_twentieth_of_one_model_in_a_stranger_is_odd_and_no_link() -> None:
+    (stranger, _), (model, _) = strangers("llama", "trained")[:2]
+    tensors = {name: 0.95 * stranger.read(name).float() + 0.05 * model.read(name).float() for name in model.shapes}
+    merged = Held(tensors, model.config)
+    finding = probe_named("unit_places").measure(Comparison(merged, model))
+    assert isinstance(finding, Evidence) and finding.log10_pvalue is not None
+    assert finding.log10_pvalue < SUGGESTIVE_LOG10_PVALUE - 2 and not links("unit_places", finding)
 
 
 def test_a_copy_among_them_stands_out() -> None:

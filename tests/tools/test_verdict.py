@@ -118,6 +118,13 @@ def test_line_3_no_link_and_no_power_undecided(power: dict[str, Any] | None) -> 
     assert (verdict.answer, verdict.reason) == ("undecided", "no_power")
 
 
+def test_line_3_a_rare_but_small_likeness_is_undecided() -> None:
+    verdict = decide(STRANGERS | {"unit_places": layers(0.03, -40.0)}, POWER, True)
+    assert (verdict.answer, verdict.reason) == ("undecided", "suggestive")
+    assert (verdict.because, verdict.words) == (("unit_places",), None)
+    assert decide(STRANGERS | {"unit_places": layers(0.03, -4.0)}, POWER, True).answer == "independent"
+
+
 def test_line_3_nothing_measured_undecided() -> None:
     silent: Findings = dict.fromkeys(LEAST_EFFECT, NOTHING)
     for findings in ({}, silent, silent | {"same_values": NO_VALUES}):
@@ -241,6 +248,7 @@ deciding = st.fixed_dictionaries(
     optional={
         "same_values": st.one_of(st.just(NOTHING), st.builds(values, shares, shares, logs)),
         "unit_order": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
+        "unit_places": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
         "unit_partners": st.one_of(st.just(NOTHING), st.builds(layers, shares, logs, st.integers(0, 4))),
         "shared_additions": st.one_of(st.just(NOTHING), st.builds(additions, st.floats(-1.0, 2.0))),
     },
