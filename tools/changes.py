@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.comparison import Comparison
+from tools.comparison import SIDES, Comparison
+from tools.depth import LayerMap, layer_map
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
-from tools.roles import Layout, has_role, layer_of
+from tools.roles import Layout, has_role
 from tools.verdict import Answer, linked_share, links
 
 # So many tensors of a kind are named one by one.
@@ -87,11 +88,15 @@ def size_changes(comparison: Comparison, findings: Mapping[str, Finding]) -> lis
         }
         found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens", where))
     if a.layers != b.layers and a.layers and b.layers:
-        same = findings.get("same_values")
+        same, layers = findings.get("same_values"), _layer_map(comparison, findings)
         repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
-        where = {"larger": "a" if a.layers > b.layers else "b", **_layer_map(comparison, findings)}
+        depths: dict[str, Any] = {"larger": "a" if a.layers > b.layers else "b"}
+        if layers is not None:
+            repeated = layers.repeated
+            depths |= {key: list(value) for key, value in asdict(layers).items()}
+            depths |= {f"again_in_{side}": layers.again(side) for side in SIDES}
         kind = "layers_repeated" if repeated else "layers_removed"
-        found.append(_change(kind, abs(a.layers - b.layers), "layers", where))
+        found.append(_change(kind, abs(a.layers - b.layers), "layers", depths))
     if a.experts != b.experts:
         found.append(_change("experts_from_dense"))
     elif a.width != b.width and a.width and b.width:
@@ -109,23 +114,11 @@ def _share_kept(comparison: Comparison, tokens_a: int, tokens_b: int) -> float:
     return len(ids[0] & ids[1]) / max(len(ids[0]), len(ids[1]), 1)
 
 
-def _layer_map(comparison: Comparison, findings: Mapping[str, Finding]) -> dict[str, Any]:
-    """Which layer of a is which of b, counted from 0, and the layers that have no counterpart."""
+def _layer_map(comparison: Comparison, findings: Mapping[str, Finding]) -> LayerMap | None:
     shape = findings.get("difference_shape")
-    rows = shape.where["tensors"] if isinstance(shape, Evidence) else []
-    votes: dict[int, Counter[int]] = {}
-    for row in rows:
-        places = layer_of(row["a"]), layer_of(row["b"])
-        if row["kind"] != "unrelated" and places[0] is not None and places[1] is not None:
-            votes.setdefault(places[0], Counter())[places[1]] += row["n"]
-    pairs = sorted((a, counted.most_common(1)[0][0]) for a, counted in votes.items())
-    if not pairs:
-        return {}
-    left = []
-    for layout, known in ((comparison.layout_a, {a for a, _ in pairs}), (comparison.layout_b, {b for _, b in pairs})):
-        own = {place for name in layout.learned if (place := layer_of(name)) is not None}
-        left.append(sorted(own - known))
-    return {"pairs": [list(pair) for pair in pairs], "only_in_a": left[0], "only_in_b": left[1]}
+    turned = isinstance(shape, Evidence) and shape.where["coordinates"] != "own"
+    found = comparison.in_one_basis if turned else None
+    return layer_map(comparison if found is None else found[0])
 
 
 def _change(kind: str, amount: float | None = None, unit: str | None = None, where: Any = None) -> dict[str, Any]:

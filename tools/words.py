@@ -248,8 +248,8 @@ CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
         {"en": "only the second model has layers {only_in_b}", "zh": "只有第二个模型有第 {only_in_b} 层"},
     ),
     "layers_repeated": (
-        {"en": "layers {only_in_a} of the first model", "zh": "第一个模型的第 {only_in_a} 层"},
-        {"en": "layers {only_in_b} of the second model", "zh": "第二个模型的第 {only_in_b} 层"},
+        {"en": "layers {again_in_a} of the first model", "zh": "第一个模型的第 {again_in_a} 层"},
+        {"en": "layers {again_in_b} of the second model", "zh": "第二个模型的第 {again_in_b} 层"},
     ),
 }
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tests.small_models import WORDS, Small, tensors_of, tokenizer_json, trained
+from tests.small_models import WORDS, Small, tensors_of, tokenizer_json, trained, tuned
 from tools.audit import compare
 from tools.comparison import Comparison
 from tools.gauge import is_permutation
 from tools.perturbations import Amount, perturbation_named
+from tools.verdict import LINKED
 
 
 def disguised(model: Small, *changes: tuple[str, Amount]) -> Small:
@@ -63,3 +66,67 @@ def test_the_bias_of_a_head_has_no_rows_of_tokens() -> None:
     assert any(len(value.shape) == 1 and value.shape[0] == len(WORDS) for value in tensors.values())
     tables = [pair for pair in Comparison(moved.held("moved"), model.held()).tensor_pairs if "word_emb" in pair.a]
     assert len(tables) == 1 and tables[0].partners is not None
+
+
+STORIES = sorted((Path(__file__).resolve().parents[2] / "exhibits").glob("*/story.json"))
+TURNED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
+# What a pair of a kind says of one side says the same of the other once the sides are swapped.
+TOLD = [(path, pair) for path in STORIES for pair in json.loads(path.read_text(encoding="utf-8"))["pairs"]]
+
+
+def assert_mirrored(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one["answer"] == other["answer"]
+    assert one["direction"]["answer"] == TURNED[other["direction"]["answer"]]
+    assert one["strength"]["words"] == other["strength"]["words"]
+    assert set(one["because"]) == set(other["because"])
+    assert {c["kind"] for c in one["changes"]} == {c["kind"] for c in other["changes"]}
+    for name, finding in one["findings"].items():
+        turned = other["findings"][name]
+        here, there = finding.get("log10_pvalue"), turned.get("log10_pvalue")
+        assert (here is None) == (there is None), name
+        assert here is None or here == pytest.approx(there, rel=1e-3, abs=0.05), name
+    mine, theirs = ({part["name"]: part["answer"] for part in result["components"]} for result in (one, other))
+    same_size = one["a"]["parameters"] == one["b"]["parameters"]
+    for part in mine.keys() & theirs.keys():
+        # A part of the larger model may be there only in part on the other side, where all of it is here.
+        assert mine[part] == theirs[part] or (not same_size and {mine[part], theirs[part]} <= LINKED), part
+
+
+@pytest.mark.parametrize(("story", "pair"), TOLD, ids=lambda v: v.parent.name if isinstance(v, Path) else None)
+def test_exhibits_swapped_give_the_mirrored_answer(story: Path, pair: dict[str, Any]) -> None:
+    a, b, base = (None if pair[side] is None else str(story.parents[2] / pair[side]) for side in ("a", "b", "base"))
+    assert a is not None and b is not None
+    assert_mirrored(compare(a, b, base), compare(b, a, base, seed=7))
+
+
+def some_pairs() -> dict[str, tuple[Small, Small]]:
+    deep, gpt2 = trained("llama_deep", 1), trained("gpt2", 1)
+    table = {name for name in deep.tensors if "embed_tokens" in name}
+    other = trained("llama_deep", 2)
+    borrowed = {name: value if name in table else other.tensors[name] for name, value in deep.tensors.items()}
+    return {
+        "strangers": (trained("llama", 2), tuned("llama", 1, 3)),
+        "siblings": (tuned("llama", 1, 4), tuned("llama", 1, 3)),
+        "layers removed": (disguised(deep, ("drop_layers", 0.25)), deep),
+        "layers repeated": (disguised(deep, ("repeat_layers", 0.25), UNITS, ("add_noise", 0.05)), deep),
+        "a borrowed table": (other.with_tensors(borrowed), deep),
+        "rotated": (disguised(deep, ("rotate_residual", "all")), deep),
+        "coordinates": (disguised(gpt2, COORDINATES, UNITS), gpt2),
+        "pruned": (disguised(deep, ("prune", 0.3)), deep),
+        "another width": (trained("llama", 2), deep),
+    }
+
+
+PAIRS = some_pairs()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_models_swapped_give_the_mirrored_answer_with_any_seed(name: str, tmp_path: Path) -> None:
+    a, b = (model.saved(tmp_path / side) for side, model in zip("ab", PAIRS[name], strict=True))
+    first = compare(a, b)
+    assert_mirrored(first, compare(b, a))
+    for seed in (1, 2**31 - 1):
+        again = compare(a, b, seed=seed)
+        assert [again[key] for key in ("answer", "because", "direction", "changes")] == [
+            first[key] for key in ("answer", "because", "direction", "changes")
+        ]
