@@ -51,7 +51,9 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
         if len(shape) != 2 or name == table or name in heads:
             continue
         if has_role(name, "attention_output") or has_role(name, "out"):
-            tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
+            # A tower of another width has a stream of its own.
+            if shape[0] == width:
+                tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
         elif shape[1] == width:
             gain = layout.gain(_norm_before(name, norms))
             tensors[name] = changed(tensors[name], partial(_read, gain=gain, rotation=rotation))
