@@ -93,8 +93,8 @@ def size_changes(comparison: Comparison, findings: Mapping[str, Finding]) -> lis
         depths: dict[str, Any] = {"larger": "a" if a.layers > b.layers else "b"}
         if layers is not None:
             repeated = layers.repeated
-            depths |= {key: list(value) for key, value in asdict(layers).items()}
-            depths |= {f"again_in_{side}": layers.again(side) for side in SIDES}
+            depths |= asdict(layers)
+            depths |= {f"again_in_{side}": layers.again(side) for side in SIDES if repeated}
         kind = "layers_repeated" if repeated else "layers_removed"
         found.append(_change(kind, abs(a.layers - b.layers), "layers", depths))
     if a.experts != b.experts:

@@ -24,9 +24,9 @@ AS_ALIKE = 0.7
 class LayerMap:
     """Layers by number from 0: (of a, of b) that answer to each other, and those with no counterpart."""
 
-    pairs: tuple[tuple[int, int], ...]
-    only_in_a: tuple[int, ...]
-    only_in_b: tuple[int, ...]
+    pairs: list[list[int]]
+    only_in_a: list[int]
+    only_in_b: list[int]
 
     @property
     def repeated(self) -> bool:
@@ -59,8 +59,8 @@ def layer_map(comparison: Comparison) -> LayerMap | None:
     found = [(places[deep][i], places[other][j]) for i, j in enumerate(counterparts(likeness)) if j is not None]
     if not found:
         return None
-    pairs = tuple(sorted(found if deep == "a" else [(j, i) for i, j in found]))
-    left = [tuple(sorted(set(places[side]) - {pair[k] for pair in pairs})) for k, side in enumerate(SIDES)]
+    pairs = sorted([i, j] if deep == "a" else [j, i] for i, j in found)
+    left = [sorted(set(places[side]) - {pair[k] for pair in pairs}) for k, side in enumerate(SIDES)]
     return LayerMap(pairs, *left)
 
 

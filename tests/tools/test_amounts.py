@@ -59,12 +59,10 @@ def test_the_map_names_the_layers_that_were_repeated(order: tuple[int, ...]) -> 
     parent = trained("llama_deep", 1)
     found = told(with_layers(parent, order), parent, "layers_repeated")
     assert found["amount"] == len(order) - DEPTH and found["where"]["larger"] == "a"
-    # Each layer is the copy of the one it is paired with, and what is left over repeats one.
-    assert all(order[new] == old for new, old in found["where"]["pairs"])
-    assert sorted(old for _, old in found["where"]["pairs"]) == list(range(DEPTH))
-    left = found["where"]["only_in_a"]
-    assert sorted([new for new, _ in found["where"]["pairs"]] + left) == list(range(len(order)))
-    assert found["where"]["only_in_b"] == []
+    # Each layer is the copy of the one it is paired with, also where that one has another copy before it.
+    assert found["where"]["pairs"] == [list(pair) for pair in enumerate(order)]
+    assert found["where"]["again_in_a"] == [new for new, old in enumerate(order) if old in order[:new]]
+    assert found["where"]["only_in_a"] == found["where"]["only_in_b"] == []
 
 
 def with_words(model: Small, rows: torch.Tensor, extra: int, words: list[str] | None) -> Small:
