@@ -379,6 +379,8 @@ CHINESE: dict[str, str] = {
     "share of the smaller code's fingerprints beyond the framework that the other has, 0 to 1": ""
     "较小一方的代码指纹（除去框架代码）在另一方出现的比例，0 到 1",
     "rank correlation of the matching with the order in the file, -1 to 1": "配对结果与文件中次序的秩相关，-1 到 1",
+    "mean likeness of units at one place above that of other units; strangers 0, copies about 1": ""
+    "同一位置的单元比其他单元平均多出的相似度；陌生模型为 0，副本约为 1",
     "share of the learned numbers found on the other side, 0 to 1": "在另一方找到的学习参数所占比例，0 到 1",
 }
 
