@@ -368,6 +368,36 @@ def print_report(report: Row) -> None:
         )
 
 
+def table(report: Row) -> str:
+    """The README's figures beside what was aimed at, as Markdown, with what the adversaries reached."""
+    total, pooled = report["summary"], report["uniformity"]["all"]
+    uniform = ", ".join(f"`{name}` {found['ks_pvalue']:.2f}" for name, found in pooled.items())
+    rows = [
+        (
+            f"strangers, {total['strangers_same_recipe']} of {total['strangers']} pairs of one recipe: accused",
+            "0",
+            str(total["false_accusations"]),
+        ),
+        ("p-values of strangers uniform (Kolmogorov-Smirnov p)", "> .05", uniform),
+        (f"attacks ({total['attacks']}) recognised as related", "", _percent(total["attacks_linked"])),
+        ("of these A1 to A16, A18, A20 and their combinations", "100%", _percent(total["required_attacks_linked"])),
+        ("the answer is the right one", "", _percent(total["answer_right"])),
+        ("every change named, none invented", ">= 95%", _percent(total["kinds_right_where_linked"])),
+        ("amounts right", "", _percent(total["amount_right_where_kind_named"])),
+        ("direction right where one is claimed", ">= 90%", _percent(total["direction_right_where_claimed"])),
+        ("direction claimed where there is one", ">= 60%", _percent(total["direction_claimed_of_directed"])),
+    ]
+    lines = ["| what | aim | measured |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+    lines += ["", "| adversary | what the audit says |", "|---|---|"]
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in report["attacks"]:
+        if row["adversary"] and "linked" in row:
+            answers[row["attack"]][row["answer"]] += 1
+    for name, said in answers.items():
+        lines.append(f"| {name} | {', '.join(f'`{answer}` {count}' for answer, count in said.most_common())} |")
+    return "\n".join(lines)
+
+
 def _share(rows: Sequence[Row], key: str) -> float:
     return sum(bool(row[key]) for row in rows) / len(rows) if rows else 0.0
 

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
 
-from benchmarks import speed
+from benchmarks import accuracy, speed
 from tools import verdict
 from tools.audit import compare
 from tools.probes import all_probes
 from tools.report import markdown
 
-FIGURES = Path(__file__).resolve().parents[1] / "output" / "speed.json"
+OUTPUT = Path(__file__).resolve().parents[1] / "output"
+SPEED, ACCURACY = OUTPUT / "speed.json", OUTPUT / "accuracy.json"
 README = Path(__file__).resolve().parents[1] / "README.md"
 RUN = ("exhibits/llama3v/suspect", "exhibits/llama3v/original", "exhibits/llama3v/base")
 
 
 def filled(text: str) -> str:
-    """The README with its three generated parts made anew."""
+    """The README with its generated parts made anew; tables of benchmarks only where their output lies here."""
     report = markdown(compare(*RUN)).partition("## All findings")[0].strip()
     command = "$ python -m tools compare {} {} --base {}\n\n".format(*RUN)
     text = _between(text, "<!-- run: [^\n]*-->\n```\n", "\n```", command + report)
     rule = inspect.getsource(verdict.decide)
     text = _between(text, "turns findings into an answer:\n\n```[a-z]*\n", "\n```", rule.rstrip())
-    if FIGURES.is_file():
-        table = speed.table(speed.kept(FIGURES))
+    if SPEED.is_file():
+        table = speed.table(speed.kept(SPEED))
         text = _between(text, "<!-- speed: [^\n]*-->\n", "\n\n## ", table)
+    if ACCURACY.is_file():
+        table = accuracy.table(json.loads(ACCURACY.read_text(encoding="utf-8")))
+        text = _between(text, "<!-- accuracy: [^\n]*-->\n", "\n\n## ", table)
     rows = "\n".join(f"| `{p.name}` | {p.question} | {p.role} |" for p in all_probes())
     return _between(text, r"\| probe \| question \| role \|\n\|---\|---\|---\|\n", "\n\n", rows)
 
