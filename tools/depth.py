@@ -17,7 +17,7 @@ from tools.roles import HiddenUnits
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.
 BACKWARDS = 0.05
 # Layers of one model resemble each other too; a repeated layer resembles its source about as much as its twin does.
-AS_ALIKE = 0.7
+AS_ALIKE = 0.9
 
 
 @dataclass(frozen=True)

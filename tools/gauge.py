@@ -172,6 +172,11 @@ def is_permutation(rotation: torch.Tensor) -> bool:
     return bool((rotation.abs().amax(dim=1) > PERMUTATION_ENTRY).all())
 
 
+def is_in_place(rotation: torch.Tensor) -> bool:
+    """True where the rotation leaves every coordinate nearly where it was."""
+    return bool((rotation.diagonal() > PERMUTATION_ENTRY).all())
+
+
 def _belongs_to_a_matrix(checkpoint: Checkpoint, name: str) -> bool:
     """True for the bias of a matrix; the bias of a norm belongs to a vector."""
     matrix = name.removesuffix("bias") + "weight"

@@ -15,7 +15,7 @@ from typing import Any
 from tools.comparison import Comparison
 from tools.difference import compare_values
 from tools.evidence import Abstention, Evidence, Finding
-from tools.gauge import is_permutation
+from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of
 
 UNIT = "size of the difference relative to the weights, 0 for none"
@@ -37,6 +37,7 @@ def measure(comparison: Comparison) -> Finding:
     if 2 * _related(rows, as_it_lies=True) <= _related(rows):
         # Little resembles its counterpart as it lies: the coordinates may stand in another order, or be turned.
         turned = comparison.in_one_basis
+        turned = None if turned is None or is_in_place(turned[1]) else turned
         seen = [] if turned is None else _rows(turned[0])
         # A rotation fitted on two unrelated tables brings them nearer, but not the rest of the models.
         least = max(_related(rows), WHOLE * sum(row["n"] for row in seen))
