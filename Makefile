@@ -62,7 +62,7 @@ bench-retrieval: $(VENV)/.run  ## recall of the article search
 	$(BIN)/python -m benchmarks.retrieval
 
 bench-speed: $(VENV)/.run  ## time, memory and bytes on generated models of up to 10 GB (needs 45 GB of disk, 20 minutes)
-	$(BIN)/python -m benchmarks.speed --json output/speed.json
+	$(BIN)/python -m benchmarks.speed --json output/speed.json; failed=$$?; $(BIN)/python -m benchmarks.curve; exit $$failed
 
 bench-conversation: $(VENV)/.run  ## scripted conversations in both languages, lying and obedient models
 	$(BIN)/python -m benchmarks.conversation --json output/conversation.json
