@@ -69,8 +69,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "列为可能的母模型的几个模型，怎么加权都不够接近任何一方，因此不给出权重。",
     },
     "not_searched": {
-        "en": "Small merge weights, heavy re-training, and a copied part for which no check ran can go unnoticed.",
-        "zh": "占比很小的合并、大幅度的重新训练，以及没有检测到的部件被复制，都可能不被发现。",
+        "en": "Small merge weights, heavy re-training, turned coordinates together with newly learned token tables, and a "
+        "copied part for which no check ran can go unnoticed.",
+        "zh": "占比很小的合并、大幅度的重新训练、转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",

@@ -57,7 +57,7 @@ def measure_power(comparison: Comparison, links: Links, aligned: Comparison | No
         name = probe.__name__.rpartition(".")[2]
         for level in NOISE_LEVELS if layout.hidden_units else ():
             comparison.check()
-            copy = _disguised(planted, level, comparison.seed, shuffled)
+            copy = _disguised(planted, level, comparison, shuffled)
             if copy is None:
                 break
             same = planted is model or isinstance(layout, SampledLayout)
@@ -79,8 +79,14 @@ def _borrowed(layout: Layout, checkpoint: Checkpoint) -> Layout:
     return borrowed
 
 
-def _disguised(planted: Model, level: float, seed: int, shuffled: bool) -> Checkpoint | None:
-    checkpoint, layout = planted.checkpoint, planted.layout
+def _disguised(planted: Model, level: float, comparison: Comparison, shuffled: bool) -> Checkpoint | None:
+    checkpoint, layout, seed = planted.checkpoint, planted.layout, comparison.seed
+
+    def noisy(values: torch.Tensor, name: str) -> torch.Tensor:
+        # Of a large tensor this takes most of a second.
+        comparison.check()
+        return add_noise.noisy(values, share=level, seed=seed, name=name)
+
     try:
         copy = shuffle_units.shuffled(checkpoint, layout.hidden_units, seed) if shuffled else checkpoint
     except NotApplicable:
@@ -88,7 +94,7 @@ def _disguised(planted: Model, level: float, seed: int, shuffled: bool) -> Check
     tensors = unchanged(copy)
     for name in layout.learned:
         if len(checkpoint.shapes[name]) >= 2:
-            tensors[name] = changed(tensors[name], partial(add_noise.noisy, share=level, seed=seed, name=name))
+            tensors[name] = changed(tensors[name], partial(noisy, name=name))
     return SeenCheckpoint(copy, tensors)
 
 

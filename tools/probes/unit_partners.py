@@ -12,7 +12,7 @@ Blind to: models without two tensors a layer, rotated models that share no token
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ def measure(comparison: Comparison) -> Finding:
     where: list[dict[str, Any]] = []
     for one, other in pairs:
         comparison.check()
-        first, second = _two_matchings(one, other)
+        first, second = _two_matchings(one, other, comparison.check)
         where.append(
             {
                 "layer": one.layer.layer,
@@ -108,8 +108,11 @@ def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Des
     return [(a[i], b[j]) for i, j in places if fits[i, j]]
 
 
-def _two_matchings(one: Description, other: Description) -> tuple[np.ndarray, np.ndarray]:
-    """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each."""
+def _two_matchings(one: Description, other: Description, check: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
+    """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each.
+
+    `check` is called between the steps, each of which takes a while in wide layers, and may raise Cancelled.
+    """
     # Which tensor of one layer answers to which of the other is not told by names; the two likeliest pairs are taken.
     pairs = sorted(member_likeness(one.prints, other.prints), reverse=True)[:2]
     swapped = _rank(one) > _rank(other)
@@ -118,10 +121,10 @@ def _two_matchings(one: Description, other: Description) -> tuple[np.ndarray, np
         few, many = one.views[mine], other.views[theirs]
         if place:
             # What the first tensor already tells of a unit would make both matchings agree in strangers too.
-            few, many = (
-                centred_unit_rows(unpredicted(view, known))
-                for view, known in ((few, one.views[pairs[0][1]]), (many, other.views[pairs[0][2]]))
-            )
+            few = centred_unit_rows(unpredicted(few, one.views[pairs[0][1]]))
+            check()
+            many = centred_unit_rows(unpredicted(many, other.views[pairs[0][2]]))
+        check()
         few, many = (many, few) if swapped else (few, many)
         matchings.append(best_partners((few[chosen_units(len(few))] @ many.T).double().numpy()))
     return matchings[0], matchings[1]
