@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SIDE_FILE_BYTES = 64_000_000
 # The largest mixture-of-experts models published have about 90,000 tensors over all their shards.
 MAX_TENSORS = 200_000
+# How a file begins that only says where the weights lie, as a clone without Git LFS leaves it.
+GIT_LFS = b"version https://git-lfs"
 # The longest tensor names published have about 150 characters.
 MAX_NAME = 1_000
 

@@ -195,8 +195,8 @@ class Comparison:
             some_b = [u for u in layers_b if (u.width, u.features, len(u.members)) == shape]
             if not some_b:
                 continue
-            prints_a = [self._fingerprints("a", u) for u in some_a]
-            prints_b = [self._fingerprints("b", u) for u in some_b]
+            prints_a = [self.fingerprints("a", u) for u in some_a]
+            prints_b = [self.fingerprints("b", u) for u in some_b]
             likeness = np.array([[mean_likeness(x, y) for y in prints_b] for x in prints_a])
             for i in range(min(likeness.shape)):
                 likeness[i, i] += SAME_PLACE_BONUS
@@ -468,7 +468,8 @@ class Comparison:
         rows = self.checkpoint(side).read(name)[torch.from_numpy(tokens[0 if side == "a" else 1])].float()
         return rows - rows.mean(dim=0, keepdim=True)
 
-    def _fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
+    def fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
+        """One for each tensor of a layer; the same for any order of its units."""
         return [fingerprint(self.vectors(side, member)) for member in units.members]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.comparison import ALIKE, SIDES, Comparison, Side, fingerprint, mean_likeness
+from tools.comparison import ALIKE, SIDES, Comparison, Side, mean_likeness
 from tools.roles import HiddenUnits
 
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.
@@ -50,10 +50,7 @@ def layer_map(comparison: Comparison) -> LayerMap | None:
         return None
     deep: Side = "a" if len(stacks["a"]) >= len(stacks["b"]) else "b"
     other: Side = "b" if deep == "a" else "a"
-    prints = {
-        side: [[fingerprint(comparison.vectors(side, member)) for member in units.members] for units in stacks[side]]
-        for side in SIDES
-    }
+    prints = {side: [comparison.fingerprints(side, units) for units in stacks[side]] for side in SIDES}
     likeness = np.array([[mean_likeness(x, y) for y in prints[other]] for x in prints[deep]])
     places = {side: [u.layer if u.layer is not None else i for i, u in enumerate(stacks[side])] for side in SIDES}
     found = [(places[deep][i], places[other][j]) for i, j in enumerate(counterparts(likeness)) if j is not None]

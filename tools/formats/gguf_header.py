@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, StoredFile, in_words
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, StoredFile, in_words
 from tools.errors import UserError
 
 # A vocabulary of 256,000 tokens with its merges makes a header of about 15 MB.
@@ -28,7 +28,6 @@ MAX_ELEMENTS = 1 << 50
 # Arrays of text that say something about a model; of the others only the length is kept.
 KEPT_ARRAYS = frozenset({"tokenizer.ggml.tokens", "tokenizer.ggml.merges"})
 
-_GIT_LFS = b"version https://git-lfs"
 _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
 # Type of a value -> how struct reads it.
@@ -127,11 +126,11 @@ def read_header(file: StoredFile, sizes: Mapping[int, tuple[int, int]]) -> Heade
 
     Raises UserError: truncated, pointer_file, bad_header, header_too_large, too_many_tensors, overlapping_tensors.
     """
-    if file.size < len(_GIT_LFS):
+    if file.size < len(GIT_LFS):
         raise UserError("truncated", file=file.name)
     cursor = _Cursor(file)
     magic = cursor.take(len(_MAGIC))
-    if magic == _GIT_LFS[: len(_MAGIC)]:
+    if magic == GIT_LFS[: len(_MAGIC)]:
         raise UserError("pointer_file", file=file.name)
     # Version 1 was in use for a few weeks; big-endian files show as a huge version.
     if magic != _MAGIC or cursor.scalar("<I") not in (2, 3):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, ModelRef, StoredFile
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelRef, StoredFile
 from tools.errors import UserError
 from tools.formats.plain import Entry, PlainCheckpoint
 
@@ -28,7 +28,6 @@ CODED_BYTES = 1_000_000
 # What is fetched at a time while fields follow each other, and after a step over values.
 _PIECE, _STEP = 1 << 16, 1 << 12
 
-_GIT_LFS = b"version https://git-lfs"
 # Number in the format -> (name in PyTorch, bits of one value).
 _TYPES = {
     1: ("float32", 32), 2: ("uint8", 8), 3: ("int8", 8), 4: ("uint16", 16), 5: ("int16", 16), 6: ("int32", 32),
@@ -117,9 +116,9 @@ class Graph:
         self._fields_left = MAX_FIELDS
         self.entries: dict[str, Entry] = {}
         self.coded: set[str] = set()
-        if file.size < len(_GIT_LFS):
+        if file.size < len(GIT_LFS):
             raise UserError("truncated", file=file.name)
-        if bytes(file.read(0, len(_GIT_LFS))) == _GIT_LFS:
+        if bytes(file.read(0, len(GIT_LFS))) == GIT_LFS:
             raise UserError("pointer_file", file=file.name)
         for number, wire, start, stop in self._walk(0, file.size):
             if number == _GRAPH and wire == 2:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import (
+    GIT_LFS,
     MAX_NAME,
     MAX_TENSORS,
     ModelRef,
@@ -34,7 +35,6 @@ MAX_AXES = 32
 # A tensor without elements takes no bytes; its other axes must be bounded all the same, for strides to hold.
 MAX_ELEMENTS = 1 << 50
 _LENGTH = 8
-_GIT_LFS = b"version https://git-lfs"
 # Name in the format -> (name in PyTorch, or None where it has none; bits of one element).
 _TYPES: dict[str, tuple[str | None, int]] = {
     "BOOL": ("bool", 8),
@@ -93,8 +93,8 @@ def read_header(file: StoredFile) -> dict[str, Entry]:
     """Return the tensors of a file in the order of its header. Raises UserError where a claim is false."""
     if file.size < _LENGTH:
         raise UserError("truncated", file=file.name)
-    start = bytes(file.read(0, min(file.size, len(_GIT_LFS))))
-    if start == _GIT_LFS:
+    start = bytes(file.read(0, min(file.size, len(GIT_LFS))))
+    if start == GIT_LFS:
         raise UserError("pointer_file", file=file.name)
     length = int.from_bytes(start[:_LENGTH], "little")
     if length > HEADER_BYTES:

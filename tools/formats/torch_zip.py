@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tools.checkpoint import (
+    GIT_LFS,
     Checkpoint,
     ModelRef,
     StoredFile,
@@ -44,7 +45,6 @@ _HARMLESS = re.compile(
     r"|torch\.(bool|half|float|double|(u?int|b?float|complex|q?u?int|bits)\d\w*|per_(tensor|channel)_\w+)"
 )
 
-_GIT_LFS = b"version https://git-lfs"
 _ZIP_START = b"PK\x03\x04"
 _ZIP_LOCAL_BYTES = 30
 # The first of the five pickles of the older format.
@@ -133,10 +133,10 @@ def find_tensors(file: StoredFile) -> dict[str, StoredTensor]:
 
     Raises UserError: unsafe_pickle, unreadable_archive, truncated, pointer_file.
     """
-    start = bytes(file.read(0, min(file.size, len(_GIT_LFS))))
+    start = bytes(file.read(0, min(file.size, len(GIT_LFS))))
     if not start:
         raise UserError("truncated", file=file.name)
-    if start == _GIT_LFS:
+    if start == GIT_LFS:
         raise UserError("pointer_file", file=file.name)
     try:
         return _in_archive(file) if start.startswith(_ZIP_START) else _in_older_file(file)
