@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tools.checkpoint import Checkpoint, ModelRef
+from tools.checkpoint import Checkpoint, ModelFiles, ModelRef
 
 Tensors = dict[str, torch.Tensor]
 
@@ -50,8 +50,6 @@ class Text:
 class Held(Checkpoint):
     """A checkpoint in memory."""
 
-    format = "safetensors"
-
     def __init__(
         self,
         tensors: Mapping[str, torch.Tensor],
@@ -60,14 +58,15 @@ class Held(Checkpoint):
         name: str = "held",
     ) -> None:
         super().__init__(
-            ModelRef(name, None),
-            config=config or {},
+            ModelFiles(
+                ModelRef(name, None),
+                "safetensors",
+                config=config or {},
+                side_files={key: Text(key, data) for key, data in (files or {}).items()},
+            ),
             shapes={key: tuple(value.shape) for key, value in tensors.items()},
             dtypes={key: str(value.dtype).removeprefix("torch.") for key, value in tensors.items()},
-            declared_names=tuple(tensors),
-            declared_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
-            weight_files=(),
-            side_files={key: Text(key, data) for key, data in (files or {}).items()},
+            tensor_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
         )
         self.tensors = dict(tensors)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +83,19 @@ class BufferedFile(StoredFile, Protocol):
         """Fill the buffer with the bytes from start on. Raises as `read`."""
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model; nothing of the weights is read yet. `format` is None without weights."""
+
+    ref: ModelRef
+    format: str | None
+    config: Mapping[str, object] = field(default_factory=dict)
+    weight_files: Sequence[StoredFile] = ()
+    weight_map: Mapping[str, str] = field(default_factory=dict)
+    declared_bytes: int | None = None
+    side_files: Mapping[str, StoredFile] = field(default_factory=dict)
+
+
 class Checkpoint(ABC):
     """The weights of one model and what lies beside them. Nothing in it is ever executed.
 
@@ -92,29 +105,31 @@ class Checkpoint(ABC):
     the bytes of tensors read so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
     """
 
-    format: str | None = None
-
     def __init__(
         self,
-        ref: ModelRef,
+        model: ModelFiles,
         *,
-        config: Mapping[str, object],
         shapes: Mapping[str, tuple[int, ...]],
         dtypes: Mapping[str, str],
-        declared_names: Sequence[str],
-        declared_bytes: int | None,
-        weight_files: Sequence[StoredFile],
-        side_files: Mapping[str, StoredFile],
+        tensor_bytes: int | None = None,
+        declared_names: Sequence[str] | None = None,
     ) -> None:
-        """Keep what is known of the model; no tensor is read yet."""
-        self.ref = ref
-        self.config = dict(config)
+        """Keep what is known of the model; no tensor is read yet.
+
+        `tensor_bytes` is declared where no index says another sum; without `declared_names` those of `shapes` are.
+        """
+        if model.declared_bytes is None:
+            model = replace(model, declared_bytes=tensor_bytes)
+        self.model = model
+        self.ref = model.ref
+        self.format = model.format
+        self.config = dict(model.config)
         self.shapes = dict(shapes)
         self.dtypes = dict(dtypes)
-        self.declared_names = tuple(declared_names)
-        self.declared_bytes = declared_bytes
-        self.weight_files = tuple(weight_files)
-        self.side_files = dict(side_files)
+        self.declared_names = tuple(shapes if declared_names is None else declared_names)
+        self.declared_bytes = model.declared_bytes
+        self.weight_files = tuple(model.weight_files)
+        self.side_files = dict(model.side_files)
         self.undecoded: dict[str, str] = {}
         self._seen: dict[str, int] = {}
         self.bytes_total = sum(file.size for file in self.weight_files)
@@ -190,6 +205,10 @@ class Checkpoint(ABC):
 class MetadataCheckpoint(Checkpoint):
     """What a model says of itself where its weights are absent: configuration, tokenizer, tensor names."""
 
+    def __init__(self, model: ModelFiles) -> None:
+        """Keep what the model declares."""
+        super().__init__(model, shapes={}, dtypes={}, declared_names=tuple(model.weight_map))
+
     def read(self, name: str) -> torch.Tensor:
         """Raise UserError: there are no weights."""
         raise UserError("no_weights", name=self.ref.name)
@@ -199,10 +218,8 @@ class MetadataCheckpoint(Checkpoint):
         raise UserError("no_weights", name=self.ref.name)
 
 
-def join_shards(
-    ref: ModelRef, shards: Iterable[tuple[StoredFile, Mapping[str, Found]]], weight_map: Mapping[str, str]
-) -> dict[str, Found]:
-    """Return the tensors of all weight files of one model as one mapping, in file order.
+def join_shards(model: ModelFiles, find: Callable[[StoredFile], Mapping[str, Found]]) -> dict[str, Found]:
+    """Return what `find` sees in each weight file of a model as one mapping, in file order.
 
     A name that several files hold is taken from the one that `weight_map` says. Raises UserError where it
     says nothing (the files are different models), where there are too many tensors, and where there are none.
@@ -210,13 +227,13 @@ def join_shards(
     joined: dict[str, Found] = {}
     owner: dict[str, str] = {}
     last = ""
-    for file, tensors in shards:
+    for file in model.weight_files:
         last = file.name
-        for name, found in tensors.items():
-            if name not in joined or weight_map.get(name) == file.name:
+        for name, found in find(file).items():
+            if name not in joined or model.weight_map.get(name) == file.name:
                 joined[name], owner[name] = found, file.name
-            elif weight_map.get(name) != owner[name]:
-                raise UserError("several_models", name=ref.name, file=file.name)
+            elif model.weight_map.get(name) != owner[name]:
+                raise UserError("several_models", name=model.ref.name, file=file.name)
         if len(joined) > MAX_TENSORS:
             raise UserError("too_many_tensors", file=file.name, limit=f"{MAX_TENSORS:,}")
     if not joined:

@@ -26,16 +26,10 @@ class SeenCheckpoint(Checkpoint):
 
     def __init__(self, behind: Checkpoint, tensors: Mapping[str, SeenTensor]) -> None:
         super().__init__(
-            behind.ref,
-            config=behind.config,
+            behind.model,
             shapes={name: tensor.shape for name, tensor in tensors.items()},
             dtypes={name: tensor.dtype for name, tensor in tensors.items()},
-            declared_names=tuple(tensors),
-            declared_bytes=behind.declared_bytes,
-            weight_files=behind.weight_files,
-            side_files=behind.side_files,
         )
-        self.format = behind.format
         self._tensors = dict(tensors)
 
     def read(self, name: str) -> torch.Tensor:

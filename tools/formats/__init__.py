@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tools.checkpoint import Checkpoint, ModelRef, StoredFile
+    from tools.checkpoint import Checkpoint, ModelFiles
 
 
-def open_weights(
-    form: str,
-    ref: ModelRef,
-    *,
-    config: Mapping[str, object],
-    weight_files: Sequence[StoredFile],
-    weight_map: Mapping[str, str],
-    declared_bytes: int | None,
-    side_files: Mapping[str, StoredFile],
-) -> Checkpoint:
-    """Open the weight files of one model in a format: safetensors, torch, gguf, onnx. Packed tensors are seen decoded.
+def open_weights(model: ModelFiles) -> Checkpoint:
+    """Open the files of one model in its format: safetensors, torch, gguf, onnx. Packed tensors are seen decoded.
 
-    Raises UserError for files that do not keep to it, KeyError for a format of another name.
+    Without a format what it declares is all there is. Raises UserError for files that do not keep to their format,
+    KeyError for a format of another name.
     """
+    from tools.checkpoint import MetadataCheckpoint
     from tools.formats.gguf import GgufCheckpoint
     from tools.formats.onnx import OnnxCheckpoint
     from tools.formats.packed import unpacked
     from tools.formats.safetensors import SafetensorsCheckpoint
     from tools.formats.torch_zip import TorchCheckpoint
 
-    kinds: dict[str, Callable[..., Checkpoint]] = {
+    if model.format is None:
+        return MetadataCheckpoint(model)
+    kinds: dict[str, Callable[[ModelFiles], Checkpoint]] = {
         "safetensors": SafetensorsCheckpoint,
         "torch": TorchCheckpoint,
         "gguf": GgufCheckpoint,
         "onnx": OnnxCheckpoint,
     }
-    opened = kinds[form](
-        ref,
-        config=config,
-        weight_files=weight_files,
-        weight_map=weight_map,
-        declared_bytes=declared_bytes,
-        side_files=side_files,
-    )
-    return unpacked(opened)
+    return unpacked(kinds[model.format](model))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import Checkpoint, ModelRef, Wanted
@@ -52,16 +52,15 @@ class _Joined(Checkpoint):
         self, base: Checkpoint, adapter: Checkpoint, changes: Mapping[str, Change], replaced: Mapping[str, str]
     ) -> None:
         super().__init__(
-            ModelRef(f"{base.ref.name}+{adapter.ref.name}", None),
-            config=base.config,
+            replace(
+                base.model,
+                ref=ModelRef(f"{base.ref.name}+{adapter.ref.name}", None),
+                weight_files=(*base.weight_files, *adapter.weight_files),
+            ),
             shapes=base.shapes,
             dtypes=base.dtypes,
             declared_names=base.declared_names,
-            declared_bytes=base.declared_bytes,
-            weight_files=(*base.weight_files, *adapter.weight_files),
-            side_files=base.side_files,
         )
-        self.format = base.format
         self.undecoded = base.undecoded
         self._base, self._adapter = base, adapter
         self._changes, self._replaced = dict(changes), dict(replaced)

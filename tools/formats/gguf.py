@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tools.checkpoint import Checkpoint, ModelRef, StoredFile, Wanted, expect_ranges, join_shards
+from tools.checkpoint import Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import UserError
 from tools.formats.gguf_header import Header, Place, read_header
 
@@ -94,38 +94,19 @@ class Stored:
 class GgufCheckpoint(Checkpoint):
     """A model in GGUF files; only the blocks of the rows asked for are read."""
 
-    format = "gguf"
-
-    def __init__(
-        self,
-        ref: ModelRef,
-        *,
-        config: Mapping[str, object],
-        weight_files: Sequence[StoredFile],
-        weight_map: Mapping[str, str],
-        declared_bytes: int | None,
-        side_files: Mapping[str, StoredFile],
-    ) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Read the headers; what lies beside the file is believed before what lies in it. Raises UserError."""
         sizes = _block_sizes()
-        headers = [read_header(file, sizes) for file in weight_files]
-        first = next((header for header in headers if "general.architecture" in header.pairs), headers[0])
-        self._pairs = first.pairs
-        _check_complete(ref, weight_files, headers)
-        stored = join_shards(
-            ref,
-            ((file, self._tensors(file, header)) for file, header in zip(weight_files, headers, strict=True)),
-            weight_map,
-        )
+        headers = {file.name: read_header(file, sizes) for file in model.weight_files}
+        known = list(headers.values())
+        self._pairs = next((header for header in known if "general.architecture" in header.pairs), known[0]).pairs
+        _check_complete(model, known[0])
+        stored = join_shards(model, lambda file: self._tensors(file, headers[file.name]))
         super().__init__(
-            ref,
-            config={**_configuration(self._pairs), **config},
+            replace(model, config={**_configuration(self._pairs), **model.config}),
             shapes={name: tensor.place.shape for name, tensor in stored.items()},
             dtypes={name: _type_name(tensor.place) for name, tensor in stored.items()},
-            declared_names=tuple(stored),
-            declared_bytes=sum(tensor.bytes for tensor in stored.values()),
-            weight_files=weight_files,
-            side_files=side_files,
+            tensor_bytes=sum(tensor.bytes for tensor in stored.values()),
         )
         self._stored = stored
         self.undecoded = {name: self.dtypes[name] for name, tensor in stored.items() if not _is_decodable(tensor.place)}
@@ -234,11 +215,11 @@ class GgufCheckpoint(Checkpoint):
             raise UserError("too_large_tensor", tensor=name) from None
 
 
-def _check_complete(ref: ModelRef, files: Sequence[StoredFile], headers: Sequence[Header]) -> None:
+def _check_complete(model: ModelFiles, header: Header) -> None:
     """A model may be split over files, each of which says over how many."""
-    total = headers[0].pairs.get("split.count", 1)
+    total, files = header.pairs.get("split.count", 1), model.weight_files
     if type(total) is int and total > len(files):
-        raise UserError("missing_shard", name=ref.name, file=files[0].name, count=total - len(files), total=total)
+        raise UserError("missing_shard", name=model.ref.name, file=files[0].name, count=total - len(files), total=total)
 
 
 def _configuration(pairs: Mapping[str, Any]) -> dict[str, object]:

@@ -7,10 +7,10 @@ neither the library nor the values are loaded. Format: https://github.com/onnx/o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelRef, StoredFile
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, StoredFile
 from tools.errors import UserError
 from tools.formats.plain import Entry, PlainCheckpoint
 
@@ -47,32 +47,14 @@ Field = tuple[int, int, int, int]
 class OnnxCheckpoint(PlainCheckpoint):
     """A model in one ONNX file, with the files of values that its name begins."""
 
-    format = "onnx"
-
-    def __init__(
-        self,
-        ref: ModelRef,
-        *,
-        config: Mapping[str, object],
-        weight_files: Sequence[StoredFile],
-        weight_map: Mapping[str, str],
-        declared_bytes: int | None,
-        side_files: Mapping[str, StoredFile],
-    ) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Find the initialisers of the first file; the others hold what it keeps outside. Raises UserError."""
-        del weight_map
-        graph = Graph(ref, weight_files[0], {file.name: file for file in weight_files[1:]})
+        first, *beside = model.weight_files
+        graph = Graph(model.ref, first, {file.name: file for file in beside})
         if not graph.entries:
-            raise UserError("no_tensors", file=weight_files[0].name)
+            raise UserError("no_tensors", file=first.name)
         self._coded = graph.coded
-        super().__init__(
-            ref,
-            graph.entries,
-            config=config,
-            declared_bytes=declared_bytes,
-            weight_files=weight_files,
-            side_files=side_files,
-        )
+        super().__init__(model, graph.entries)
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor in its own type, on the CPU, as a copy that may be written to."""

@@ -151,16 +151,11 @@ class UnpackedCheckpoint(Checkpoint):
         first = {packing.parts[0]: name for name, packing in packings.items()}
         names = [first.get(name, name) for name in behind.shapes if name in first or name not in hidden]
         super().__init__(
-            behind.ref,
-            config=behind.config,
+            behind.model,
             shapes={name: packings[name].shape if name in packings else behind.shapes[name] for name in names},
             dtypes={name: "float32" if name in packings else unknown.get(name, behind.dtypes[name]) for name in names},
             declared_names=behind.declared_names,
-            declared_bytes=behind.declared_bytes,
-            weight_files=behind.weight_files,
-            side_files=behind.side_files,
         )
-        self.format = behind.format
         self.undecoded = {**behind.undecoded, **unknown}
         self._behind, self._packings = behind, dict(packings)
 

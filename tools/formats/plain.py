@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import BufferedFile, Checkpoint, ModelRef, StoredFile, Wanted, expect_ranges
+from tools.checkpoint import BufferedFile, Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges
 from tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,28 +31,13 @@ class Entry:
 class PlainCheckpoint(Checkpoint):
     """A model of which it is known where each tensor lies; only the bytes asked for are read."""
 
-    def __init__(
-        self,
-        ref: ModelRef,
-        entries: Mapping[str, Entry],
-        *,
-        config: Mapping[str, object],
-        declared_bytes: int | None,
-        weight_files: Sequence[StoredFile],
-        side_files: Mapping[str, StoredFile],
-    ) -> None:
-        """Keep where the tensors lie; their sum of bytes is declared where nothing else is."""
-        if declared_bytes is None:
-            declared_bytes = sum(entry.stop - entry.start for entry in entries.values())
+    def __init__(self, model: ModelFiles, entries: Mapping[str, Entry]) -> None:
+        """Keep where the tensors lie."""
         super().__init__(
-            ref,
-            config=config,
+            model,
             shapes={name: entry.shape for name, entry in entries.items()},
             dtypes={name: entry.dtype for name, entry in entries.items()},
-            declared_names=tuple(entries),
-            declared_bytes=declared_bytes,
-            weight_files=weight_files,
-            side_files=side_files,
+            tensor_bytes=sum(entry.stop - entry.start for entry in entries.values()),
         )
         self._entries = dict(entries)
         self.undecoded = {name: entry.dtype for name, entry in entries.items() if not entry.readable}

@@ -7,24 +7,12 @@ the file before a byte of weights is read. Format: https://huggingface.co/docs/s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tools.checkpoint import (
-    GIT_LFS,
-    MAX_NAME,
-    MAX_TENSORS,
-    ModelRef,
-    StoredFile,
-    in_words,
-    join_shards,
-)
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, StoredFile, in_words, join_shards
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 from tools.formats.plain import Entry, PlainCheckpoint
-
-if TYPE_CHECKING:
-    pass
 
 # The limit of the format's own library.
 HEADER_BYTES = 100_000_000
@@ -65,28 +53,9 @@ _TYPES: dict[str, tuple[str | None, int]] = {
 class SafetensorsCheckpoint(PlainCheckpoint):
     """A model in one or several safetensors files; only the bytes asked for are read."""
 
-    format = "safetensors"
-
-    def __init__(
-        self,
-        ref: ModelRef,
-        *,
-        config: Mapping[str, object],
-        weight_files: Sequence[StoredFile],
-        weight_map: Mapping[str, str],
-        declared_bytes: int | None,
-        side_files: Mapping[str, StoredFile],
-    ) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Read the headers; `weight_map` decides where several files hold the same name. Raises UserError."""
-        entries = join_shards(ref, ((file, read_header(file)) for file in weight_files), weight_map)
-        super().__init__(
-            ref,
-            entries,
-            config=config,
-            declared_bytes=declared_bytes,
-            weight_files=weight_files,
-            side_files=side_files,
-        )
+        super().__init__(model, join_shards(model, read_header))
 
 
 def read_header(file: StoredFile) -> dict[str, Entry]:

@@ -10,18 +10,10 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import (
-    GIT_LFS,
-    Checkpoint,
-    ModelRef,
-    StoredFile,
-    Wanted,
-    expect_ranges,
-    join_shards,
-)
+from tools.checkpoint import GIT_LFS, Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import Cancelled, UserError
 from tools.formats.pickled import Machine, Table, TooLong
 from tools.formats.torch_tensors import Storage, StoredTensor, after_local_header, named_tensors, stored_at
@@ -58,31 +50,14 @@ _LEGACY_PIECE = 1 << 20
 class TorchCheckpoint(Checkpoint):
     """A model in one or several PyTorch files; only the storages asked for are read."""
 
-    format = "torch"
-
-    def __init__(
-        self,
-        ref: ModelRef,
-        *,
-        config: Mapping[str, object],
-        weight_files: Sequence[StoredFile],
-        weight_map: Mapping[str, str],
-        declared_bytes: int | None,
-        side_files: Mapping[str, StoredFile],
-    ) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Find the tensors; `weight_map` decides where several files hold the same name. Raises UserError."""
-        tensors = join_shards(ref, ((file, find_tensors(file)) for file in weight_files), weight_map)
-        if declared_bytes is None:
-            declared_bytes = sum(tensor.size for tensor in tensors.values())
+        tensors = join_shards(model, find_tensors)
         super().__init__(
-            ref,
-            config=config,
+            model,
             shapes={name: tensor.shape for name, tensor in tensors.items()},
             dtypes={name: tensor.odd or tensor.dtype for name, tensor in tensors.items()},
-            declared_names=tuple(tensors),
-            declared_bytes=declared_bytes,
-            weight_files=weight_files,
-            side_files=side_files,
+            tensor_bytes=sum(tensor.size for tensor in tensors.values()),
         )
         self._tensors = tensors
         self.undecoded = {name: tensor.odd for name, tensor in tensors.items() if tensor.odd}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tools.checkpoint import Checkpoint, MetadataCheckpoint, Stop
+from tools.checkpoint import Checkpoint, Stop
 from tools.errors import UserError
 from tools.formats import open_weights
 from tools.sources.folder import look_at
 from tools.sources.hub_names import hub_name, is_address
-from tools.sources.model_files import ModelFiles, format_of
+from tools.sources.model_files import format_of
 from tools.sources.zip_folder import ARCHIVE_SUFFIX
 
 # Adapters on adapters: more than a few are a typing error.
@@ -30,13 +30,13 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
         return _joined(base, adapter, token, stop)
     path = _local_path(name)
     if path is not None:
-        return _opened(look_at(name, path, stop))
+        return open_weights(look_at(name, path, stop))
     from tools.sources.hub import endpoint, look_at_hub
 
     where = hub_name(name, endpoint().partition("://")[2].partition("/")[0])
     if where is None:
         raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
-    return _opened(look_at_hub(name, where, token=token, stop=stop))
+    return open_weights(look_at_hub(name, where, token=token, stop=stop))
 
 
 def _joined(base: str, adapter: str, token: str | None, stop: Stop | None) -> Checkpoint:
@@ -49,29 +49,6 @@ def _joined(base: str, adapter: str, token: str | None, stop: Stop | None) -> Ch
     except BaseException:
         change.close()
         raise
-
-
-def _opened(model: ModelFiles) -> Checkpoint:
-    if model.format is None:
-        return MetadataCheckpoint(
-            model.ref,
-            config=model.config,
-            shapes={},
-            dtypes={},
-            declared_names=tuple(model.weight_map),
-            declared_bytes=model.declared_bytes,
-            weight_files=(),
-            side_files=model.side_files,
-        )
-    return open_weights(
-        model.format,
-        model.ref,
-        config=model.config,
-        weight_files=model.weight_files,
-        weight_map=model.weight_map,
-        declared_bytes=model.declared_bytes,
-        side_files=model.side_files,
-    )
 
 
 def _local_path(name: str) -> Path | None:

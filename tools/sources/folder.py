@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tools.checkpoint import ModelRef, Stop
+from tools.checkpoint import ModelFiles, ModelRef, Stop
 from tools.errors import Cancelled, UserError
-from tools.sources.model_files import ModelFiles, in_file, in_folder
+from tools.sources.model_files import in_file, in_folder
 from tools.sources.zip_folder import ARCHIVE_SUFFIX, ArchivedFolder
 
 # Hashing reads all of a file; of large models only samples are read. See docs/decisions/0020.

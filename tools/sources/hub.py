@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tools.checkpoint import ModelRef, Stop, StoredFile
+from tools.checkpoint import ModelFiles, ModelRef, Stop, StoredFile
 from tools.errors import UserError
 from tools.sources.connection import Connection, Target, connection_to
 from tools.sources.hub_names import HubName
-from tools.sources.model_files import ModelFiles, in_file, in_folder
+from tools.sources.model_files import in_file, in_folder
 from tools.sources.range_cache import MEMORY_BYTES, MemoryStore, RangeStore, StoredName, public_store
 from tools.sources.ranges import Span, cut, joined, missing
 from tools.sources.side_by_side import Work, side_by_side

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from tools.checkpoint import MAX_NAME, MAX_TENSORS, SIDE_FILE_BYTES, ModelRef, StoredFile, read_whole
+from tools.checkpoint import MAX_NAME, MAX_TENSORS, SIDE_FILE_BYTES, ModelFiles, ModelRef, StoredFile, read_whole
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 
@@ -62,19 +61,6 @@ class Place(Protocol):
 
     def file(self, name: str) -> StoredFile:
         """Return a file by its name. Raises UserError where it is none, or is not to be opened."""
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """The files of one model; nothing of the weights is read yet. `format` is None without weights."""
-
-    ref: ModelRef
-    format: str | None
-    config: Mapping[str, object] = field(default_factory=dict)
-    weight_files: Sequence[StoredFile] = ()
-    weight_map: Mapping[str, str] = field(default_factory=dict)
-    declared_bytes: int | None = None
-    side_files: Mapping[str, StoredFile] = field(default_factory=dict)
 
 
 def in_folder(ref: ModelRef, place: Place) -> ModelFiles:
