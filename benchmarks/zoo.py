@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -197,7 +196,12 @@ class Zoo:
             losses = getattr(model, "zoo_losses", [])
             record = {"seconds": round(time.monotonic() - began, 1), "losses": losses}
             (work / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-            shutil.move(work, target)
+            try:
+                work.rename(target)
+            except OSError:
+                # Another process was first; the same arithmetic gave it the same model.
+                if not target.exists():
+                    raise
         return target
 
     def unigram_entropy(self, part: Part = "general") -> float:
