@@ -70,7 +70,7 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
     with open_checkpoint(name, token=token, stop=stop) as checkpoint:
         layout = Layout(checkpoint)
         refuse_broken(layout)
-        units = layout.hidden_units
+        units = layout.main_layers
         architectures = checkpoint.config.get("architectures")
         declared = architectures[0] if isinstance(architectures, list) and architectures else None
         table = layout.embedding

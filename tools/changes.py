@@ -67,7 +67,7 @@ class Sizes:
 
 
 def sizes(layout: Layout) -> Sizes:
-    table, units = layout.embedding, layout.hidden_units
+    table, units = layout.embedding, layout.main_layers
     layers = {unit.layer if unit.layer is not None else unit.label for unit in units}
     return Sizes(
         layout.checkpoint.shapes[table][0] if table is not None else 0,

@@ -443,6 +443,8 @@ class Comparison:
         """The chosen hidden units' vectors and their partners', (vectors, width) each. Raises NoGauge without pairs."""
         sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for pair in self.unit_pairs:
+            if pair.a.features != self.layout_a.residual_width:
+                continue
             chosen, partners = chosen_units(pair.a.width), self.unit_partners(pair)
             for mine, theirs in pair.members:
                 sides[0].append(self.vectors("a", mine)[chosen])

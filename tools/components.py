@@ -18,9 +18,12 @@ ASKED_BY = {
     "lone": ("unit_order", "unit_partners"),
     "conv": ("unit_order",),
     "expert": ("unit_order", "unit_partners"),
+    "vision": ("unit_order", "unit_partners"),
+    "audio": ("unit_order", "unit_partners"),
     "attention": ("value_order",),
     "embedding": ("coordinate_order",),
 }
+TOWERS = ("vision", "audio")
 NAMES = {
     "vision": "vision part",
     "audio": "audio part",
@@ -74,8 +77,11 @@ def _part(layout: Layout, name: str) -> str:
 
 def _unlinked(part: str, answer: Answer, findings: Mapping[str, Finding]) -> Answer:
     """The pair's answer for parts that a deciding probe looked at, "undecided" for the others."""
-    asked = any(isinstance(findings.get(name), Evidence) for name in ASKED_BY.get(part, ()))
-    return answer if asked else "undecided"
+    probes = [f for name in ASKED_BY.get(part, ()) if isinstance(f := findings.get(name), Evidence)]
+    if part in TOWERS:
+        # Not every model's tower has layers that could be told apart.
+        probes = [finding for finding in probes if any(has_role(row["a"], part) for row in finding.where)]
+    return answer if probes else "undecided"
 
 
 def _answer(kinds: Mapping[str, int] | None, size: int, answer: Answer, findings: Mapping[str, Finding]) -> Answer:

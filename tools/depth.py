@@ -42,8 +42,10 @@ class LayerMap:
 
 def layer_map(comparison: Comparison) -> LayerMap | None:
     """The map between the stacks of equal layers; None where not all layers were read, or none resembles another."""
-    shapes = Counter(_shape(units) for side in SIDES for units in comparison.layers(side) if units.kind == "mlp")
-    stacks = {side: [u for u in comparison.layers(side) if _shape(u) == _usual(shapes)] for side in SIDES}
+    main = {side: set(comparison.layout(side).main_layers) for side in SIDES}
+    layers = {side: [units for units in comparison.layers(side) if units in main[side]] for side in SIDES}
+    shapes = Counter(_shape(units) for side in SIDES for units in layers[side] if units.kind == "mlp")
+    stacks = {side: [u for u in layers[side] if _shape(u) == _usual(shapes)] for side in SIDES}
     if not all(stacks.values()) or any(
         len(comparison.layers(s)) < len(comparison.layout(s).hidden_units) for s in SIDES
     ):

@@ -18,6 +18,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "No test that may decide could run on these two files, so the tool cannot say.",
         "zh": "能够下结论的检测在这两个文件上都无法进行，因此本工具不能作答。",
     },
+    "public_part": {
+        "en": "A part that was published for all to use, such as a well-known vision encoder, is commonly and rightly found "
+        "in models that have nothing else in common. Where the part comes from was not measured.",
+        "zh": "公开发布、人人可用的部件（例如知名的视觉编码器）常常正当地出现在彼此毫无其他关系的模型里。部件最初出自哪里，本次没有测量。",
+    },
     "suggestive": {
         "en": "Something was seen that strangers rarely show, but too little to speak of a relation.",
         "zh": "看到了一些无关模型之间很少出现的迹象，但还不足以说有关联。",
@@ -141,6 +146,8 @@ def limits(
         unsure = [] if merged else ["siblings"]
         keys += ["base_believed"] if base else unsure
         keys += [] if merged else ["same_start"]
+    if answer == "shared_part":
+        keys.append("public_part")
     if parents and answer in ("derived", "disguised_copy", "shared_part", "common_origin", "undecided"):
         keys += ["parts_of_changes"] if merged else ["parents_do_not_explain", "parts_of_changes"]
     if answer == "common_origin":

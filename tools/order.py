@@ -25,6 +25,7 @@ def order_by_layer(comparison: Comparison, pairs: Sequence[UnitPair]) -> list[di
                 "statistic": agreement,
                 "log10_pvalue": rank_agreement(agreement, len(partners)),
                 "n": len(partners),
+                "numbers": comparison.layout_a.numbers(pair.a),
             }
         )
     return rows

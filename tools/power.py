@@ -127,7 +127,7 @@ def _planted(comparison: Comparison) -> tuple[Model, Model]:
 
 def _widths(layout: Layout) -> tuple[int, int] | None:
     """Residual width and hidden units of a layer."""
-    units = layout.hidden_units
+    units = layout.main_layers
     return (units[0].features, units[0].width) if units and units[0].kind == "mlp" else None
 
 

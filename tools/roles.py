@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -150,6 +151,12 @@ class Layout:
             if len(self.checkpoint.shapes[name]) > 1
         }
 
+    def numbers(self, units: HiddenUnits) -> int:
+        """How many numbers describe these units, in all their tensors."""
+        shapes = self.checkpoint.shapes
+        shares = [(m, (m.stop - m.start) / max(shapes[m.name][m.axis], 1)) for m in units.members]
+        return round(sum(self.size(member.name) * share for member, share in shares))
+
     def size(self, name: str) -> int:
         count = 1
         for length in self.checkpoint.shapes[name]:
@@ -176,8 +183,14 @@ class Layout:
 
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
-        """Every layer of hidden units that could be told apart, in file order."""
-        return self._named_mlps() or self._shaped_mlps() or self._convolutions()
+        """Every layer of hidden units that could be told apart: by name, by shape and content, else convolutions."""
+        named = self._named_mlps()
+        return (*named, *self._shaped_mlps({units.features for units in named})) or self._convolutions()
+
+    @cached_property
+    def main_layers(self) -> tuple[HiddenUnits, ...]:
+        """The layers that read and write the main residual stream, not that of a tower; all where none does."""
+        return tuple(u for u in self.hidden_units if u.features == self.residual_width) or self.hidden_units
 
     def kind_of_units(self, name: str) -> str | None:
         """What kind of hidden units the tensor holds; None where it holds none."""
@@ -188,18 +201,22 @@ class Layout:
         """What attention heads carry: for every head of every layer its values' rows, one vector each.
 
         The rows of one head may stand in any order, those of different heads may not be mixed. Where the configuration
-        does not tell the size of a head, blocks of FEWEST_UNITS rows are taken, which lie within a head.
+        does not tell the size of a head, blocks of FEWEST_UNITS rows are taken, which lie within a head; in a tower of
+        another width, whose heads have sizes of their own, none are.
         """
         found = []
+        streams = {units.features for units in self.hidden_units}
         for name in self._matrices():
             shape, width = self.checkpoint.shapes[name], self.residual_width
             if width is not None and has_role(name, "fused_values_last") and shape == (width, 3 * width):
                 axis, first, rows = 1, 2 * width, width
-            elif has_role(name, "value") and not has_role(name, "transposed") and shape[1] == width:
+            elif has_role(name, "value") and not has_role(name, "transposed") and shape[1] in {width, *streams}:
                 axis, first, rows = 0, 0, shape[0]
             else:
                 continue
-            size = self._head_size(rows)
+            size = self._head_size(rows) if shape[1 - axis] == width else self._tower_head_size(rows, shape[1 - axis])
+            if size is None:
+                continue
             for start in range(first, first + rows - size + 1, size):
                 member = Member(name, axis, start, start + size, "value")
                 label = f"{name}[{start}:{start + size}]"
@@ -217,13 +234,36 @@ class Layout:
         fits = isinstance(declared, int) and declared >= FEWEST_UNITS and rows % declared == 0
         return declared if fits and isinstance(declared, int) else FEWEST_UNITS
 
+    def _tower_head_size(self, rows: int, width: int) -> int | None:
+        """The size of a tower's heads, from the part of the configuration that tells of its width; None without."""
+        parts = [part for part in self.checkpoint.config.values() if isinstance(part, dict)]
+        told = {part.get("num_attention_heads") for part in parts if part.get("hidden_size") == width}
+        heads = told.pop() if len(told) == 1 else None
+        if not isinstance(heads, int) or heads <= 0 or rows % heads or rows // heads < FEWEST_UNITS:
+            return None
+        return rows // heads
+
     @cached_property
     def residual_width(self) -> int | None:
-        """Length of the vectors passed from layer to layer."""
+        """Length of the vectors passed from layer to layer, by the token table where there is one."""
         if self.embedding is not None:
             return self.checkpoint.shapes[self.embedding][1]
         lengths = Counter(s[0] for s in self.checkpoint.shapes.values() if len(s) == 1)
         return lengths.most_common(1)[0][0] if lengths else None
+
+    @cached_property
+    def _vectors_by_length(self) -> Counter[int]:
+        return Counter(shape[0] for shape in self.checkpoint.shapes.values() if len(shape) == 1)
+
+    def _is_stream(self, outer: int, inner: int) -> bool:
+        """Whether `outer` can be the width of a residual stream and `inner` that of hidden units between two tensors.
+
+        The main stream is known. A tower of another width (a part that sees, an encoder) has a stream of its own: each
+        layer has norms and biases of the stream's width, and at most one vector of the hidden width.
+        """
+        if self.residual_width is None or outer == self.residual_width:
+            return True
+        return inner != self.residual_width and self._vectors_by_length[outer] > self._vectors_by_length[inner]
 
     def gain_before(self, units: HiddenUnits) -> torch.Tensor | None:
         """The norm's gain that scales what these units read, (features,); None where no single one is found."""
@@ -302,23 +342,24 @@ class Layout:
             units = self._mlp_of(block, names)
             if units is not None:
                 found.append(units)
-        return tuple(found)
+        # A convolutional network may hold a few small matrices of many widths, but its units are its channels.
+        main = self.embedding is not None or any(units.features == self.residual_width for units in found)
+        return tuple(found) if main else ()
 
     def _mlp_of(self, block: str, names: list[str]) -> HiddenUnits | None:
         shapes = {name: self.checkpoint.shapes[name] for name in names}
-        width = self.residual_width
-        best: tuple[int, int] | None = None
+        fitting: list[tuple[bool, int, int]] = []
         for rows, columns in shapes.values():
             for inner, outer in ((rows, columns), (columns, rows)):
-                if inner == outer or inner < FEWEST_UNITS or (width is not None and outer != width):
+                if inner == outer or inner < FEWEST_UNITS or not self._is_stream(outer, inner):
                     continue
                 back = any(shape == (outer, inner) for shape in shapes.values())
                 forth = any(shape in ((inner, outer), (2 * inner, outer)) for shape in shapes.values())
-                if back and forth and (best is None or inner > best[0]):
-                    best = (inner, outer)
-        if best is None:
+                if back and forth:
+                    fitting.append((outer == self.residual_width, inner, outer))
+        if not fitting:
             return None
-        inner, outer = best
+        _, inner, outer = max(fitting)
         members = []
         for name, shape in shapes.items():
             if shape == (2 * inner, outer) and not has_role(name, "transposed"):
@@ -328,25 +369,35 @@ class Layout:
                 members.append(Member(name, axis, 0, inner, _part(name, axis)))
         return HiddenUnits(block, layer_of(block), inner, outer, tuple(sorted(members, key=lambda m: m.part)))
 
-    def _shaped_mlps(self) -> tuple[HiddenUnits, ...]:
-        """Without names: matrices (m, d) that have matrices (d, m) as counterparts, m the widest."""
-        width = self.residual_width
-        names = [n for n in self._matrices() if n != self.embedding and not has_role(n, "attention")]
-        counts = Counter(self.checkpoint.shapes[name] for name in names)
-        if width is None:
-            return ()
-        # Two tensors that read may lie fused in one, (2 m, d).
-        inners = [
-            columns
-            for rows, columns in counts
-            if rows == width
-            and columns != width
-            and columns >= FEWEST_UNITS
-            and ((columns, width) in counts or (2 * columns, width) in counts)
+    def _shaped_mlps(self, known: Collection[int] = ()) -> tuple[HiddenUnits, ...]:
+        """Without names: for each stream of width d matrices (m, d) and their counterparts (d, m), m the widest.
+
+        `known`: widths of streams whose layers were found by name.
+        """
+        names = [
+            n for n in self._matrices() if not (n == self.embedding or has_role(n, "attention") or has_role(n, "adapter"))
         ]
-        if not inners:
+        counts = Counter(self.checkpoint.shapes[name] for name in names)
+        main = self.residual_width
+        widest: dict[int, int] = {}
+        for width, inner in counts:
+            # Two tensors that read may lie fused in one, (2 m, d).
+            back = (inner, width) in counts or (2 * inner, width) in counts
+            if inner != width and inner >= FEWEST_UNITS and back and self._is_stream(width, inner):
+                # Nothing but its width tells which side of a tower's matrices is the hidden one.
+                if width == main or inner > width:
+                    widest[width] = max(widest.get(width, 0), inner)
+        if main is None or (main not in widest and main not in known):
             return ()
-        inner = max(inners)
+        found: list[HiddenUnits] = []
+        for width, inner in widest.items():
+            if width not in known:
+                found += self._shaped_stream(names, counts, width, inner)
+        return tuple(found)
+
+    def _shaped_stream(
+        self, names: Sequence[str], counts: Counter[tuple[int, ...]], width: int, inner: int
+    ) -> Iterator[HiddenUnits]:
         readers: list[Member] = []
         writers = [Member(n, 1, 0, inner, "out") for n in names if self.checkpoint.shapes[n] == (width, inner)]
         if counts[(inner, width)] in (len(writers), 2 * len(writers)):
@@ -355,10 +406,10 @@ class Layout:
         elif counts[(2 * inner, width)] == len(writers):
             fused = [n for n in names if self.checkpoint.shapes[n] == (2 * inner, width)]
             readers = [Member(n, 0, half * inner, (half + 1) * inner, "in") for n in fused for half in (0, 1)]
-        return tuple(
-            HiddenUnits(members[0].name, None, inner, width, tuple(members))
-            for members in self._same_layer(readers, writers, inner)
-        )
+        if width != self.residual_width and not readers:
+            return
+        for members in self._same_layer(readers, writers, inner):
+            yield HiddenUnits(members[0].name, None, inner, width, tuple(members))
 
     def _same_layer(self, readers: list[Member], writers: list[Member], inner: int) -> list[list[Member]]:
         """Tensors joined into layers by the lengths of their units' vectors, which training makes alike in a layer.

@@ -60,7 +60,8 @@ class DeclaredLayout(Layout):
 
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
-        return (() if self.lone else self._named_mlps()) or self._shaped_mlps() or self._convolutions()
+        named = () if self.lone else self._named_mlps()
+        return (*named, *self._shaped_mlps({units.features for units in named})) or self._convolutions()
 
     def acting(self, name: str) -> int:
         return self.size(name)

@@ -178,8 +178,8 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
         finding = findings.get(name)
         if isinstance(finding, Evidence) and links(name, finding):
             rows = finding.where
-            found = sum(row["n"] for row in rows if row["log10_pvalue"] <= LAYER_LOG10_PVALUE)
-            shares.append(found / max(sum(row["n"] for row in rows), 1))
+            found = sum(row["numbers"] for row in rows if row["log10_pvalue"] <= LAYER_LOG10_PVALUE)
+            shares.append(found / max(sum(row["numbers"] for row in rows), 1))
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
         related = 1.0 - shape.where["shares"].get("unrelated", 0.0)
@@ -188,7 +188,12 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
 
 
 def _in_own_coordinates(partners: Finding | None) -> bool:
-    return isinstance(partners, Evidence) and all(str(row.get("role", "own")).endswith("own") for row in partners.where)
+    """Whether what is linked was linked in the models' own coordinates."""
+    return isinstance(partners, Evidence) and all(
+        str(row.get("role", "own")).endswith("own")
+        for row in partners.where
+        if row["log10_pvalue"] <= LAYER_LOG10_PVALUE
+    )
 
 
 def strength_words(log10_pvalue: float | None) -> str | None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
+from scipy import stats
 
-from tests.small_models import Small, tensors_of, trained
+from tests.small_models import Held, Small, tensors_of, trained, tuned
 from tools.audit import compare
+from tools.comparison import Comparison
+from tools.evidence import Evidence
+from tools.limits import TEXTS
 from tools.perturbations import Amount, perturbation_named
+from tools.probes import probe_named
+from tools.roles import Layout, has_role
+from tools.verdict import links
 
 Change = tuple[str, Amount]
 
+# Towers of another width than the language models they are built into.
+PREFIXES = ("model.visual.", "vision_tower.")
 
-def tower(seed: int, prefix: str, *changes: Change) -> dict[str, torch.Tensor]:
+
+def tower(model: Small, prefix: str, *changes: Change) -> dict[str, torch.Tensor]:
     """An encoder without its tokens, as a part of a larger model."""
-    model = trained("bert", seed)
     for name, amount in changes:
         model = model.with_tensors(tensors_of(perturbation_named(name).apply(model.held(), amount, 3)))
     return {prefix + name: value for name, value in model.tensors.items() if ".encoder." in name}
@@ -28,33 +38,99 @@ def seeing(seed: int, part: dict[str, torch.Tensor]) -> Small:
     return Small(own.tensors | part, own.config, own.files)
 
 
+def share_of(part: dict[str, torch.Tensor], model: Small) -> float:
+    return sum(value.numel() for value in part.values()) / sum(value.numel() for value in model.tensors.values())
+
+
+SHUFFLED: Change = ("shuffle_units", "all")
+COPIED = {"disguised_copy"}
 DISGUISES: dict[str, tuple[tuple[Change, ...], set[str]]] = {
     "renamed": ((), {"identical"}),
-    "re-ordered": ((("shuffle_units", "all"),), {"identical", "disguised_copy"}),
+    "re-ordered": ((SHUFFLED,), {"identical", "disguised_copy"}),
+    "2 % noise": ((("add_noise", 0.02),), COPIED),
+    "10 % noise": ((("add_noise", 0.1),), COPIED),
+    "50 % noise": ((("add_noise", 0.5),), COPIED),
+    "re-ordered with 10 % noise": ((SHUFFLED, ("add_noise", 0.1)), COPIED),
+    "rounded": ((("quantise", "int8"),), COPIED),
 }
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_a_borrowed_tower_in_a_model_of_its_own_is_a_shared_part(disguise: str, tmp_path: Path) -> None:
     changes, right = DISGUISES[disguise]
-    borrowed = tower(1, "model.visual.", *changes)
+    borrowed = tower(trained("bert", 1), PREFIXES[0], *changes)
     renamed = {name.replace("bert.encoder.layer", "blocks"): value for name, value in borrowed.items()}
-    a, b = seeing(3, renamed), seeing(4, tower(1, "vision_tower."))
+    a, b = seeing(3, renamed), seeing(4, tower(trained("bert", 1), PREFIXES[1]))
     result = compare(a.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
     assert result["answer"] == "shared_part"
-    share = sum(value.numel() for value in borrowed.values()) / sum(value.numel() for value in a.tensors.values())
+    share = share_of(renamed, a)
     parts = {part["name"]: part for part in result["components"]}
     assert parts["vision part"]["answer"] in right
     assert parts["vision part"]["share_of_parameters"] == pytest.approx(share, rel=0.02)
     assert {part["answer"] for name, part in parts.items() if name != "vision part"} == {"undecided"}
     (told,) = [change for change in result["changes"] if change["kind"] == "component_only"]
     assert told["amount"] == pytest.approx(share, rel=0.1)
+    # A tower that many models share is no sign against any of them.
+    assert TEXTS["public_part"]["en"] in result["limits"]
+
+
+def test_a_tower_that_was_trained_on_is_a_shared_part(tmp_path: Path) -> None:
+    a, b = seeing(3, tower(tuned("bert", 1, 7), PREFIXES[0])), seeing(4, tower(trained("bert", 1), PREFIXES[1]))
+    result = compare(a.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
+    assert result["answer"] == "shared_part"
+    assert {p["name"]: p["answer"] for p in result["components"]}["vision part"] == "derived"
+
+
+def test_a_borrowed_tower_is_found_without_any_names(tmp_path: Path) -> None:
+    noisy = tower(trained("bert", 1), PREFIXES[0], SHUFFLED, ("add_noise", 0.1))
+    a, b = seeing(3, noisy), seeing(4, tower(trained("bert", 1), PREFIXES[1]))
+    nameless = a.with_tensors(tensors_of(perturbation_named("rename_tensors").apply(a.held(), "all", 0)))
+    result = compare(nameless.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
+    assert result["answer"] == "shared_part"
+    (told,) = [change for change in result["changes"] if change["kind"] == "component_only"]
+    # Without names only the share among feed-forward layers is known.
+    assert told["amount"] == pytest.approx(share_of(noisy, a), rel=0.5)
+
+
+def test_a_tower_that_was_added_to_a_copy_is_no_change_of_its_layers(tmp_path: Path) -> None:
+    own = trained("llama_deep", 3)
+    noisy = own.with_tensors(tensors_of(perturbation_named("add_noise").apply(own.held(), 0.05, 3)))
+    a = Small(noisy.tensors | tower(trained("bert", 1), PREFIXES[0]), own.config, own.files)
+    result = compare(a.saved(tmp_path / "a"), own.saved(tmp_path / "b"))
+    assert result["answer"] in ("disguised_copy", "derived")
+    assert not {c["kind"] for c in result["changes"]} & {"layers_removed", "layers_repeated", "narrowed"}
+
+
+def seeing_strangers(seed: int) -> Held:
+    """Language part and tower of one recipe each, all of them made apart."""
+    return seeing(seed, tower(trained("bert", seed, steps=30), PREFIXES[seed % 2])).held()
+
+
+def test_towers_of_strangers_link_nothing() -> None:
+    models = [seeing_strangers(seed) for seed in range(1, 8)]
+    layouts = [Layout(model) for model in models]
+    for name in ("unit_order", "unit_places", "unit_partners", "value_order"):
+        logs: list[float] = []
+        for (a, of_a), (b, of_b) in itertools.combinations(zip(models, layouts, strict=True), 2):
+            finding = probe_named(name).measure(Comparison(a, b, layouts=(of_a, of_b)))
+            assert isinstance(finding, Evidence) and not links(name, finding)
+            logs += [row["log10_pvalue"] for row in finding.where if has_role(row["a"], "vision")]
+        if name == "value_order":
+            continue
+        assert len(logs) == 2 * 21
+        assert stats.kstest([10**log for log in logs], "uniform", alternative="greater").pvalue > 0.01
+        assert min(logs) > -5
 
 
 def test_towers_of_their_own_link_nothing(tmp_path: Path) -> None:
-    a, b = seeing(3, tower(2, "model.visual.")), seeing(4, tower(1, "vision_tower."))
+    a, b = seeing(3, tower(trained("bert", 2), PREFIXES[0])), seeing(4, tower(trained("bert", 1), PREFIXES[1]))
     result = compare(a.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
     assert result["answer"] == "independent" and not result["changes"]
+    assert {p["name"]: p["answer"] for p in result["components"]}["vision part"] == "independent"
+    # Where only one of two models can see, nobody looked at that part.
+    alone = compare(a.saved(tmp_path / "c"), trained("llama_deep", 4).saved(tmp_path / "d"))
+    assert alone["answer"] == "independent"
+    assert {p["name"]: p["answer"] for p in alone["components"]}["vision part"] == "undecided"
 
 
 def upcycled(model: Small, experts: int, noise: float) -> Small:

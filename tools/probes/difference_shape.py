@@ -63,8 +63,8 @@ def measure(comparison: Comparison) -> Finding:
     total = sum(sizes.values())
     where = {
         "coordinates": coordinates,
-        "layers_of_a": len(comparison.layout_a.hidden_units),
-        "layers_of_b": len(comparison.layout_b.hidden_units),
+        "layers_of_a": len(comparison.layout_a.main_layers),
+        "layers_of_b": len(comparison.layout_b.main_layers),
         "shares": {kind: size / total for kind, size in sorted(sizes.items())},
         "share_of_a": total / max(comparison.layout_a.parameters, 1),
         "share_of_b": total / max(comparison.layout_b.parameters, 1),

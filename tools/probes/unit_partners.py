@@ -50,36 +50,37 @@ class Description:
     """One layer's units as each of its tensors describes them (centred rows of length one), with fingerprints."""
 
     layer: HiddenUnits
+    basis: Basis
     views: list[torch.Tensor]
     prints: list[np.ndarray]
 
 
 def measure(comparison: Comparison) -> Finding:
-    best: tuple[float, Basis, list[tuple[Description, Description]]] | None = None
+    best: tuple[float, list[tuple[Description, Description]]] | None = None
     for basis in BASES:
         pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
         likeness = sum(mean_likeness(one.prints, other.prints) for one, other in pairs) / max(len(pairs), 1)
         # The basis, like the pairing, is chosen by what no order of units changes, before any unit is matched.
         if pairs and (best is None or likeness > best[0]):
-            best = likeness, basis, pairs
+            best = likeness, pairs
     if best is None:
         return Abstention(
             "The models have no layers whose units two tensors describe in coordinates or tokens that both share."
         )
-    _, basis, pairs = best
     where: list[dict[str, Any]] = []
-    for one, other in pairs:
+    for one, other in best[1]:
         comparison.check()
         first, second = _two_matchings(one, other, comparison.check)
         where.append(
             {
                 "layer": one.layer.layer,
-                "role": f"{one.layer.kind}, by {basis}",
+                "role": f"{one.layer.kind}, by {one.basis}",
                 "a": one.layer.label,
                 "b": other.layer.label,
                 "statistic": float((first == second).mean()),
                 "log10_pvalue": rank_agreement(float(stats.spearmanr(first, second).statistic), len(first)),
                 "n": len(first),
+                "numbers": min(comparison.layout_a.numbers(one.layer), comparison.layout_b.numbers(other.layer)),
             }
         )
     mean, units = mean_by_units(where)
@@ -87,18 +88,21 @@ def measure(comparison: Comparison) -> Finding:
 
 
 def _described(comparison: Comparison, side: Side, basis: Basis) -> Iterator[Description]:
+    """The layers of two tensors and more in that basis; those of a tower, which reads no tokens, in their own."""
     if not comparison.has_basis(basis):
         return
     for layer in comparison.layers(side):
-        if len(layer.members) < 2 or not comparison.fits_basis(side, layer, basis):
+        if len(layer.members) < 2:
             continue
-        views = [comparison.described(side, layer, member, basis) for member in layer.members]
-        yield Description(layer, [centred_unit_rows(view) for view in views], [fingerprint(view) for view in views])
+        by: Basis = basis if comparison.fits_basis(side, layer, basis) else "own"
+        views = [comparison.described(side, layer, member, by) for member in layer.members]
+        yield Description(layer, by, [centred_unit_rows(view) for view in views], [fingerprint(view) for view in views])
 
 
 def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Description, Description]]:
     """Layers that can be held against each other, each with its likeliest counterpart, one to one."""
-    fits = np.array([[x.views[0].shape[1] == y.views[0].shape[1] for y in b] for x in a]).reshape(len(a), len(b))
+    fits = np.array([[x.basis == y.basis and x.views[0].shape[1] == y.views[0].shape[1] for y in b] for x in a])
+    fits = fits.reshape(len(a), len(b))
     if not fits.any():
         return []
     likeness = np.array([[mean_likeness(x.prints, y.prints) for y in b] for x in a])
