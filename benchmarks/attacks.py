@@ -310,13 +310,20 @@ def same_spread(subject: Subject) -> Case:
     return Case(write_parts(replace(own, tensors=tensors), subject.room / "suspect"), subject.parent)
 
 
-def borrowed_tower(subject: Subject) -> Case:
-    """Two models of a vision part and a language part; only the vision part (an encoder here) is the same."""
+def borrowed_tower(subject: Subject, noise: float = 0.0) -> Case:
+    """Two models of a vision part and a language part; only the vision part (an encoder here) is the same.
+
+    `noise`: added to one side's vision part, as a share of each tensor's spread.
+    """
+    luck = torch.Generator().manual_seed(subject.seed)
     encoder = read_parts(subject.zoo.model("bert", subject.seed)).tensors
     folders = []
     for place, language in enumerate((stranger(subject), subject.parent)):
         parts = read_parts(language)
         tower = {f"vision_tower.{name.removeprefix('bert.')}": v for name, v in encoder.items() if "encoder" in name}
+        if place == 0 and noise:
+            for name, v in tower.items():
+                tower[name] = v + noise * v.float().std(unbiased=False) * torch.randn(v.shape, generator=luck)
         own = {f"language_model.{name}": values for name, values in parts.tensors.items()}
         folders.append(write_parts(replace(parts, tensors={**tower, **own}), subject.room / f"whole-{place}"))
     return Case(folders[0], folders[1])
@@ -799,6 +806,17 @@ ATTACKS: tuple[Attack, ...] = (
         trained=True,
         directed=False,
         recipes=("llama",),
+    ),
+    _attack(
+        "a borrowed tower with noise 10 %",
+        "A18",
+        partial(borrowed_tower, noise=0.1),
+        PART,
+        "component_only",
+        also=LOSSY,
+        trained=True,
+        directed=False,
+        recipes=("llama", "qwen2", "gemma", "mixtral"),
     ),
     _attack(
         "a quarter of the MLPs reset",

@@ -374,19 +374,18 @@ class Layout:
 
         `known`: widths of streams whose layers were found by name.
         """
-        names = [
-            n for n in self._matrices() if not (n == self.embedding or has_role(n, "attention") or has_role(n, "adapter"))
-        ]
+        others = ("attention", "adapter")
+        names = [n for n in self._matrices() if n != self.embedding and not any(has_role(n, role) for role in others)]
         counts = Counter(self.checkpoint.shapes[name] for name in names)
         main = self.residual_width
         widest: dict[int, int] = {}
         for width, inner in counts:
             # Two tensors that read may lie fused in one, (2 m, d).
             back = (inner, width) in counts or (2 * inner, width) in counts
-            if inner != width and inner >= FEWEST_UNITS and back and self._is_stream(width, inner):
-                # Nothing but its width tells which side of a tower's matrices is the hidden one.
-                if width == main or inner > width:
-                    widest[width] = max(widest.get(width, 0), inner)
+            # Nothing but its width tells which side of a tower's matrices is the hidden one.
+            wide = inner > width or (width == main and inner != width)
+            if wide and inner >= FEWEST_UNITS and back and self._is_stream(width, inner):
+                widest[width] = max(widest.get(width, 0), inner)
         if main is None or (main not in widest and main not in known):
             return ()
         found: list[HiddenUnits] = []

@@ -193,6 +193,55 @@ def test_convolutions() -> None:
     ]  # fmt: skip
 
 
+def language_part() -> dict[str, torch.Tensor]:
+    """Two layers of width 64 with 96 hidden units, and a token table."""
+    layers = {
+        f"model.layers.{i}.{name}": random(*shape, seed=10 * i + k)
+        for i in range(2)
+        for k, (name, shape) in enumerate(
+            {"mlp.up_proj.weight": (96, 64), "mlp.down_proj.weight": (64, 96), "norm1.weight": (64,)}.items()
+        )
+    }
+    return {"model.embed_tokens.weight": random(VOCABULARY, 64, seed=99), **layers}
+
+
+def tower_layer(name: str, seed: int, **more: torch.Tensor) -> dict[str, torch.Tensor]:
+    """One layer of width 32 with 80 hidden units, as towers that see have them; the two tensors' names vary."""
+    vectors = {f"visual.blocks.{seed}.{v}": random(32, seed=seed) for v in ("n1.weight", "n1.bias", "n2.weight")}
+    first, second = name.split()
+    matrices = {first: random(80, 32, seed=seed), second: random(32, 80, seed=seed + 50)}
+    return {**vectors, **{f"visual.blocks.{seed}.{n}": v for n, v in {**matrices, **more}.items()}}
+
+
+@pytest.mark.parametrize("names", ["mlp.fc1.weight mlp.fc2.weight", "wide narrow", "ff.1.net.0.w ff.1.net.3.w"])
+def test_a_tower_of_another_width_has_hidden_units_of_its_own(names: str) -> None:
+    tensors = language_part() | tower_layer(names, 0) | tower_layer(names, 1)
+    layout = Layout(Held(tensors))
+    assert {(u.width, u.features) for u in layout.main_layers} == {(96, 64)} and len(layout.main_layers) == 2
+    towers = [u for u in layout.hidden_units if u not in layout.main_layers]
+    # Tensors whose names do not join them are joined by what training makes alike, of which there is nothing here.
+    assert [(u.width, u.features) for u in towers] == [(80, 32)] * 2
+
+
+def test_what_no_layer_hides_is_no_tower() -> None:
+    two = {f"visual.blocks.{i}.{n}": random(*s, seed=i) for i in range(2) for n, s in (
+        ("to_q.weight", (80, 32)), ("to_kv.weight", (160, 32)), ("to_out.weight", (32, 80)), ("norm.weight", (32,)),
+    )}  # fmt: skip
+    # Into the language part's coordinates and back: their numbers belong to its stream.
+    there_and_back = {"visual.merge.weight": random(64, 32), "visual.ask.weight": random(32, 64, seed=1)}
+    norms = {f"visual.norm{i}.weight": random(32, seed=i) for i in range(4)}
+    units = Layout(Held(language_part() | two | there_and_back | norms)).hidden_units
+    assert {(u.width, u.features) for u in units} == {(96, 64)}
+
+
+def test_small_matrices_beside_convolutions_do_not_stand_for_them() -> None:
+    tensors = {"stem.weight": random(64, 3, 3, 3), "layer.0.conv.weight": random(64, 64, 3, 3, seed=1)}
+    tensors |= {"layer.0.se.fc1.weight": random(48, 96), "layer.0.se.fc2.weight": random(96, 48, seed=2)}
+    tensors |= {f"layer.0.norm{i}.{n}": random(64, seed=i) for i in range(2) for n in ("weight", "bias")}
+    tensors |= {f"layer.0.se.norm.{n}": random(96, seed=3) for n in ("weight", "bias")}
+    assert {u.kind for u in Layout(Held(tensors)).hidden_units} == {"conv"}
+
+
 def test_attention_and_tokens_are_no_hidden_units() -> None:
     square = {f"model.layers.{i}.self_attn.{p}_proj.weight": random(64, 32, seed=i) for i in range(2) for p in "qkv"}
     square |= {f"model.layers.{i}.self_attn.o_proj.weight": random(32, 64, seed=i) for i in range(2)}

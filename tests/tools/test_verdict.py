@@ -43,7 +43,8 @@ def values(
 
 
 def layers(statistic: float, log10: float, linked: int = 4, of: int = 4) -> Evidence:
-    rows = [{"n": 100, "numbers": 100, "log10_pvalue": log10 if i < linked else -0.3, "statistic": statistic} for i in range(of)]
+    logs = [log10 if i < linked else -0.3 for i in range(of)]
+    rows = [{"n": 100, "numbers": 100, "log10_pvalue": log, "statistic": statistic} for log in logs]
     return Evidence(statistic, log10, 100 * of, rows)
 
 
