@@ -164,6 +164,9 @@ def model_name(name: object) -> str:
 def title_of_work(tool: str, arguments: Mapping[str, Any], language: str) -> str:
     """What a tool is doing, in one plain sentence."""
     names = {key: model_name(arguments[key]) for key in ("a", "b", "base", "name") if arguments.get(key)}
+    if tool == "compare" and arguments.get("parents"):
+        comma = say(language, "comma")
+        return say(language, "tool_compare_parents", list=comma.join(map(model_name, arguments["parents"])), **names)
     if tool == "compare" and "base" in names:
         tool = "compare_base"
     return say(language, f"tool_{tool}" if knows(f"tool_{tool}") else "tool_search", **names)

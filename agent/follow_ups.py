@@ -9,6 +9,7 @@ from typing import Any
 from agent.evidence import STRENGTHS, Cited, harmless, layers, model_name, question_of
 from agent.measurements import Measurements
 from agent.memory import numbers_in
+from agent.merges import merge_words
 from agent.phrases import knows
 from agent.verdicts import Spoken
 from agent.wording import (
@@ -173,6 +174,10 @@ class FollowUps(Measurements):
             said = str(summary.get("direction") or "")
             text = self.as_code(result, said) if said else self.say(f"direction_{way}", **names)
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
+
+    def on_merged(self) -> Spoken:
+        text = f"{merge_words(self.say, self.main)} {self.ids_of(self.main)}"
+        return self.follow_up([text, self.read_more()], "sure", "why", "direction")
 
     def on_limits(self) -> Spoken:
         summary = self.report.summary(dict(self.main), self.language)

@@ -26,7 +26,7 @@ from agent.language import language_of
 from agent.memory import numbers_in
 from agent.phrases import say
 from agent.phrases import sentences as our_sentences
-from agent.toolbox import MEASURING
+from agent.toolbox import MEASURING, models_of
 from agent.turns import Turn, recall
 from agent.verdicts import Spoken
 from agent.wording import sentences
@@ -362,7 +362,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         call = request.tool_call
         turn = recall(request.state["messages"], self.guide.shelf())
         if call["name"] in MEASURING:
-            asked = [value for key in ("a", "b", "base", "name") if isinstance(value := call["args"].get(key), str)]
+            asked = models_of(call["args"])
             if not asked or any(name not in turn.named for name in asked):
                 return _refused(call, "not_named", say(turn.intent.language, "not_named"))
         try:
@@ -386,7 +386,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         if message is None or len(message.tool_calls) != 1:
             return None
         call = message.tool_calls[0]
-        names = [value for key in ("a", "b", "base", "name") if isinstance(value := call["args"].get(key), str)]
+        names = models_of(call["args"])
         known = {*MEASURING, "search_articles"}
         fits = (
             call["name"] in known

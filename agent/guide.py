@@ -83,9 +83,9 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
         return []
     if intent.kind == "compare":
         suspect, others = intent.models[0], intent.models[1:]
-        calls: list[tuple[str, dict[str, Any]]] = [
-            ("compare", {"a": suspect, "b": other} | ({"base": intent.base} if intent.base else {})) for other in others
-        ]
+        more: dict[str, Any] = {"base": intent.base} if intent.base else {}
+        more |= {"parents": list(intent.parents)} if intent.parents else {}
+        calls: list[tuple[str, dict[str, Any]]] = [("compare", {"a": suspect, "b": other} | more) for other in others]
         compared = [done for done in turn.done if done.tool == "compare"]
         best = closest([done.artifact for done in compared if done.error is None])
         if len(compared) >= len(calls) and best is not None:

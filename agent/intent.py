@@ -13,7 +13,8 @@ KINDS = (
     # What is measured, and what keeps it from being measured yet.
     "compare", "describe", "stress", "behave", "ask_other", "ask_models", "unclear", "cancel", "no_thanks",
     # What was measured, said again from the thread's memory.
-    "result", "sure", "why", "number", "plot", "direction", "limits", "next", "change_mind", "what_if", "report",
+    "result", "sure", "why", "number", "plot", "direction", "merged", "limits", "next", "change_mind", "what_if",
+    "report",
     # What is written in the articles.
     "article", "lesson", "closed", "people",
     # The conversation itself.
@@ -25,6 +26,7 @@ KINDS = (
 FOLLOW_UPS = (
     "report",
     "plot",
+    "merged",
     "direction",
     "change_mind",
     "sure",
@@ -47,6 +49,8 @@ class Intent:
     language: Language = "en"
     models: tuple[str, ...] = ()
     base: str | None = None
+    parents: tuple[str, ...] = ()
+    """For compare: with the second model, those of which the first may be a merge."""
     question: str = ""
     about: str = ""
     """What the kind is about: a number, a word of ours, a closed model, the work that was asked for."""

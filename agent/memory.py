@@ -16,6 +16,7 @@ class Memory:
     wish: Literal["en", "zh"] | None = None
     models: tuple[str, ...] = ()
     base: str | None = None
+    parents: tuple[str, ...] = ()
     exhibit: str | None = None
     named: tuple[str, ...] = ()
     last_kind: str = ""

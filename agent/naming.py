@@ -6,8 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
-from agent.cues import plain_words
+from agent.cues import cue, ending, plain_words
 from agent.shelf import Shelf
+from tools.sources import named_parts
 from tools.sources.hub_names import hub_name
 
 # Letters of scripts that are written without spaces: an unquoted name ends where one of them begins.
@@ -29,9 +30,11 @@ _QUOTED = re.compile(
     r"|《([^《》\n]{1,400})》|‘([^‘’\n]{1,400})’|(?<!\w)'([^'\n]{1,400})'(?!\w)"
 )
 _UNQUOTED = re.compile(
-    rf"(?<!\w)[A-Za-z]:[\\/]{_PART}+"  # C:\models\x
+    rf"(?<![A-Za-z0-9_])[A-Za-z]:[\\/](?:{_PART}+|(?=[{UNSPACED}]))"  # C:\models\x
     rf"|\\\\{_PART}+"
     rf"|(?:(?<=[{UNSPACED}])|(?<![\w.\-~/\\]))(?:(?:~|\.{{1,2}})[\\/]{_PART}*|[\\/]{_PART}+)"  # /x, ./x, ../x, ~/x
+    rf"|(?<![\w.\-~/\\])/(?=[{UNSPACED}])"  # /数据/模型
+    rf"|(?<=[{UNSPACED}])/(?=[{UNSPACED}\w.\-]+/[{UNSPACED}\w])"  # 比较/数据/模型, behind words that a path may follow
     rf"|{_START}{_LETTER}++(?:[\\/]{_LETTER}++)+/?"  # owner/name, folder/sub/model
     rf"|{_START}{_LETTER}+\.{_WEIGHT_FILE}(?![\w])",
     re.IGNORECASE,
@@ -94,6 +97,9 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
             add(inside.rstrip("/") or inside, match.start(), match.end())
     for match in _UNQUOTED.finditer(text):
         name = match[0]
+        before = text[: match.start()]
+        if name == "/" and before[-1:] > "\u2e7f" and not ending("path_behind").search(before):
+            continue
         tail = re.match(rf"[{UNSPACED}\w.\-\\/]+", text[match.end() :])
         if tail is not None:
             name += _existing_tail(name, tail[0], shelf) or _likely_tail(name, tail[0])
@@ -106,6 +112,33 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
         if re.search(r"[_\-.\d]", name) and re.search(r"[^\W\d_]", name) and shelf.exists(name):
             add(name, match.start(), match.start() + len(name))
     return sorted(found, key=lambda named: named.start)
+
+
+def with_adapters(text: str, found: list[Named]) -> list[Named]:
+    """The names with 'X with the adapter Y' and 'X + Y' as the one name X+Y."""
+    joined: list[Named] = []
+    for named in found:
+        last = joined[-1] if joined else None
+        between = text[last.end : named.start] if last else ""
+        ahead = text[max(0, last.start - 20) : last.start] if last else ""
+        if last and cue("with_adapter").fullmatch(between):
+            joined[-1] = Named(f"{last.name}+{named.name}", last.start, named.end)
+        elif last and cue("adapter_of").fullmatch(between) and (before := ending("adapter_first").search(ahead)):
+            joined[-1] = Named(f"{named.name}+{last.name}", last.start - len(before[0]), named.end)
+        else:
+            joined.append(named)
+    return joined
+
+
+def parted(found: list[Named]) -> list[Named]:
+    """The names with each X+Y as the two names that it consists of."""
+    pieces: list[Named] = []
+    for named in found:
+        at = named.start
+        for part in named_parts(named.name):
+            pieces.append(Named(part, at, at + len(part)))
+            at += len(part) + 1
+    return pieces
 
 
 def _of_link(link: str) -> str:
@@ -162,8 +195,9 @@ def _likely_tail(name: str, tail: str) -> str:
     """
     if not _ROOTED.match(name) or name[-1] not in "/\\":
         return ""
-    found = re.match(rf"(?:(?![和与跟同及是有吗呢吧被把里比抄])[{UNSPACED}\w.\-\\/])+", tail)
-    return found[0] if found else ""
+    # A folder may well begin with such a word: 和平, 微调模型.
+    over = (match.start() for match in cue("behind_a_path").finditer(tail))
+    return tail[: next((at for at in over if at and tail[at - 1] not in "/\\"), len(tail))]
 
 
 def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:

@@ -66,7 +66,7 @@ def read(
     if intent.kind == "language":
         wish = wish or language_named(ready.masked)
     settled = wish or memory.wish or language or memory.language or ("zh" if hint == "zh" else "en")
-    meant = (*ready.names, *intent.models, *((intent.base,) if intent.base else ()))
+    meant = (*ready.names, *intent.models, *((intent.base,) if intent.base else ()), *intent.parents)
     return replace(
         intent,
         language=settled,

@@ -12,11 +12,13 @@ from agent.cues import PLACE, beginning, cue, ending, nothing_but, our_words, pl
 from agent.intent import FOLLOW_UPS, Depth, Intent
 from agent.language import Language, is_only_a_wish, language_named
 from agent.memory import Memory
-from agent.naming import find_names
+from agent.naming import Named, find_names, parted, with_adapters
 from agent.shelf import Called, Shelf, find_shipped
 
 # More candidates than this in one question would make the reader wait for minutes.
 MOST_CANDIDATES = 4
+# So many models may be named as what one model was merged from.
+MOST_PARENTS = 8
 # A longer message tells a story; whether it is about our last result must then be said in it.
 SHORT_WORDS = 24
 
@@ -62,7 +64,7 @@ class Message:
 def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
     names: list[str] = []
     pieces, at = [], 0
-    for named in find_names(text, shelf):
+    for named in _separate(text, find_names(text, shelf)):
         if named.name not in names:
             names.append(named.name)
         pieces += [text[at : named.start], f" {place(names.index(named.name))} "]
@@ -73,6 +75,13 @@ def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
         masked = beginning("greeting").sub("", masked)
     called = find_shipped(masked, names, shelf, memory.exhibit if memory.models else None)
     return Message(text, called.masked, called.names, called)
+
+
+def _separate(text: str, found: list[Named]) -> list[Named]:
+    """The names with every base and its adapter as one; in 'a merge of Y+Z' each of the two is a parent."""
+    if not cue("merge").search(text) or cue("adapter").search(text):
+        return with_adapters(text, found)
+    return parted(found) if len(found) < 3 else found
 
 
 def decide(message: Message, memory: Memory, shelf: Shelf, wish: Language | None) -> Intent:
@@ -115,8 +124,10 @@ def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
         return replace(corrected, base=base or memory.base)
     if base is not None and not names:
         if len(memory.models) > 1:
-            return Intent("compare", models=memory.models[:2], base=base)
+            return Intent("compare", models=memory.models[:2], base=base, parents=memory.parents)
         return _one_model((base,), None, message, memory, shelf)
+    if (merge := _merge(names, message, memory)) is not None:
+        return replace(merge, base=base)
     if len(names) == 1:
         return _one_model(names, base, message, memory, shelf)
     if message.has("behave") and not message.has("behaves_as"):
@@ -155,6 +166,29 @@ def _base(message: Message) -> tuple[tuple[str, ...], str | None]:
             chosen = message.names[int(match[0].strip("\x02"))]
             return tuple(name for name in message.names if name != chosen), chosen
     return message.names, None
+
+
+def _merge(names: tuple[str, ...], message: Message, memory: Memory) -> Intent | None:
+    """'Is X a merge of Y and Z?': the child, and all its parents; None where the message asks something else."""
+    if not message.has("merge") or message.has("behave", "stress_by_name") or not names:
+        return None
+    before = memory.models[:2]
+    pointed = bool(before) and message.has("it", "first") and before[0] not in names and _pronoun_first(message)
+    if len(names) == 1 or (pointed and len(names) < MOST_PARENTS):
+        if len(names) > 1:
+            models = (before[0], *names)
+        elif len(before) > 1 and names[0] not in before and not message.has("describe"):
+            models = (*before, names[0])
+        else:
+            return None
+    elif len(names) > 2:
+        child = cue("merge_into").search(message.masked)
+        number = int(re.findall(PLACE, child[0])[-1].strip("\x02")) if child else -1
+        last = message.names[number] if child else ""
+        models = (last, *(name for name in names if name != last)) if last in names else names
+    else:
+        return None
+    return Intent("compare", models=models[:2], parents=models[2 : 1 + MOST_PARENTS])
 
 
 def _suspect_first(message: Message, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -275,7 +309,7 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return None
     pronoun = message.has("it", "them", "first", "second", "again")
     if message.has("swap") and len(models) > 1:
-        return Intent("compare", models=(models[1], models[0]), base=memory.base)
+        return Intent("compare", models=(models[1], models[0]), base=memory.base, parents=memory.parents)
     if message.has("behave") and not message.has("told") and (pronoun or message.has("test")):
         return Intent("behave", models=models[:2]) if len(models) > 1 else Intent("ask_models", about="behave")
     if message.has("stress") and not message.has("what_if", "asks_what") and (pronoun or message.has("stress_by_name")):
@@ -284,7 +318,9 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return _on_one("describe", message, memory)
     again = message.has("again") and message.has("measure_again") and len(models) > 1
     if again or (message.has("compare_them") and not message.has("asks_how")):
-        return Intent("compare", models=models[:2], base=memory.base) if len(models) > 1 else Intent("ask_models")
+        if len(models) < 2:
+            return Intent("ask_models")
+        return Intent("compare", models=models[:2], base=memory.base, parents=memory.parents)
     return None
 
 
@@ -450,6 +486,8 @@ def _pair_of_kind(
 ) -> Intent | None:
     """A comparison or a behaviour test, with as many of its two models as the message and the memory tell."""
     before = memory.models[:2]
+    if kind == "compare" and (merge := _merge(names, message, memory)) is not None:
+        return replace(merge, base=base, depth=depth)
     if len(names) > 1:
         if kind == "behave":
             return Intent(kind, models=names[:2])
@@ -471,9 +509,11 @@ def _pair_of_kind(
         return Intent(memory.offer, models=memory.offer_models) if memory.offer else Intent("unclear", about="yes")
     if len(before) < 2:
         return Intent("ask_models", about="behave" if kind == "behave" else "")
-    if kind == "compare" and message.has("swap"):
+    if kind == "behave":
+        return Intent(kind, models=before, depth=depth)
+    if message.has("swap"):
         before = (before[1], before[0])
-    return Intent(kind, models=before, base=(base or memory.base) if kind == "compare" else None, depth=depth)
+    return Intent(kind, models=before, base=base or memory.base, parents=memory.parents, depth=depth)
 
 
 def _one_of_two(name: str, message: Message, memory: Memory) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.phrases import say
 from agent.shelf import Shelf
+from tools.sources import named_parts
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -79,9 +80,14 @@ def only_exhibits() -> bool:
 
 
 def allowed(name: str) -> bool:
-    """Whether this model may be opened. Locally every path; on a public page only folders under exhibits/."""
-    if not only_exhibits():
-        return True
+    """Whether this model may be opened. Locally every path; on a public page only folders under exhibits/.
+
+    Of BASE+ADAPTER each must be allowed.
+    """
+    return not only_exhibits() or all(map(_is_exhibit, named_parts(name)))
+
+
+def _is_exhibit(name: str) -> bool:
     if ".." in Path(name.replace("\\", "/")).parts:
         return False
     try:
@@ -98,7 +104,7 @@ def shelf() -> Shelf:
 
 def _exists(name: str) -> bool:
     try:
-        return allowed(name) and Path(name).expanduser().exists()
+        return allowed(name) and all(Path(part).expanduser().exists() for part in named_parts(name))
     except (OSError, ValueError, RuntimeError):
         return False
 

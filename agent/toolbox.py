@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent import evidence, settings
 from agent.phrases import say
+from agent.rules import MOST_PARENTS
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,19 @@ class Turn:
 
 ModelName = Annotated[
     str,
-    Field(min_length=1, max_length=400, description="A model name exactly as the user wrote it: a path or a hub id."),
+    Field(
+        min_length=1,
+        max_length=400,
+        description="A model name exactly as the user wrote it: a path, a hub id, or BASE+ADAPTER for a LoRA adapter.",
+    ),
 ]
+
+
+def models_of(arguments: Mapping[str, Any]) -> list[str]:
+    """Every model that a call of a tool names."""
+    parents = arguments.get("parents")
+    named = [arguments.get(key) for key in ("a", "b", "base", "name")]
+    return [name for name in (*named, *(parents if isinstance(parents, list) else [parents])) if isinstance(name, str)]
 
 
 class _Arguments(BaseModel):
@@ -44,11 +56,15 @@ class _Arguments(BaseModel):
 
 
 class CompareArguments(_Arguments):
-    """Two models, and their common base where the user named one."""
+    """Two models, and what the user named besides: their common base, further models of which a may be a merge."""
 
     a: ModelName
     b: ModelName
     base: ModelName | None = None
+    parents: Annotated[
+        list[ModelName],
+        Field(max_length=MOST_PARENTS, description="With b, the models of which a may be a merge."),
+    ] = []
 
 
 class OneModel(_Arguments):
@@ -128,11 +144,17 @@ class Toolbox:
         )
 
     def compare(
-        self, a: str, b: str, runtime: ToolRuntime[Turn, Any], base: str | None = None
+        self,
+        a: str,
+        b: str,
+        runtime: ToolRuntime[Turn, Any],
+        base: str | None = None,
+        parents: list[str] | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """Measure two models."""
-        names = (a, b) if base is None else (a, b, base)
-        return self._measure("compare", names, runtime, lambda **how: self._compare(a, b, base, **how))
+        names = (a, b, *([base] if base else []), *(parents or []))
+        more = {"parents": parents} if parents else {}
+        return self._measure("compare", names, runtime, lambda **how: self._compare(a, b, base, **more, **how))
 
     def describe(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:
         """Read one model."""

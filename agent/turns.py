@@ -211,7 +211,7 @@ def remember(memory: Memory, intent: Intent, done: Sequence[Done]) -> Memory:
             # Looking closer at one of the two compared models does not change which was the suspect.
             changes["models"] = memory.models
         if intent.kind != "describe" and intent.kind != "stress":
-            changes["base"] = intent.base
+            changes |= {"base": intent.base, "parents": intent.parents}
     if intent.kind == "ask_other":
         changes |= {"waiting": intent.about or "compare", "awaiting": intent.models, "choices": intent.choices}
     elif intent.kind == "ask_models":

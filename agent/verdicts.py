@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from agent.evidence import Cited, closest, harmless, layers, model_name, title_of
 from agent.fairness import heated_words
+from agent.merges import merge_words
 from agent.phrases import say
 from agent.turns import Done, Turn, offer_after
 from agent.wording import (
@@ -99,6 +100,8 @@ class Verdicts:
                 )
             parts.append("\n".join(rows))
         parts.append(self.verdict(best, self.intent.depth))
+        if self.intent.parents and self.intent.depth != "one_sentence":
+            parts.append(f"{merge_words(self.say, best)} {self.ids_of(best)}")
         if failed is not None:
             parts.append(self.error_text(failed))
         offer = offer_after(best)

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--parents", nargs="+", metavar="P", default=[], help="X may be a merge of Y and of these models"
     )
-    compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base; one JSON object a line")
+    compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base, parents; one JSON object a line")
     compare.add_argument("--behave", action="store_true", help="also run both models and fill `behaviour`")
     compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
     describe = _command(commands, "describe", _describe, "say what a model's files hold")
@@ -141,7 +141,10 @@ def _compare_pairs(options: argparse.Namespace) -> int:
     for row in rows:
         try:
             names = row["a"] or "", row["b"] or "", row.get("base") or None
-            result = compare(*names, seed=options.seed, full=options.full, token=options.token)
+            cell = row.get("parents") or ""
+            # Names with spaces in them can be told apart by semicolons.
+            parents = [name.strip() for name in cell.split(";" if ";" in cell else None) if name.strip()]
+            result = compare(*names, parents=parents, seed=options.seed, full=options.full, token=options.token)
         except UserError as error:
             result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
         print(json.dumps(result, ensure_ascii=False), flush=True)

@@ -443,14 +443,21 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "zh": ("比较需要两个模型。", "请写出两个模型，例如：python -m tools compare MODEL_X MODEL_Y。"),
     },
+    "too_many_parents": {
+        "en": (
+            "The possible parents must be a list of at most {limit} models.",
+            "Name only those of which the first model may be a merge.",
+        ),
+        "zh": ("可能的母模型要以列表给出，最多 {limit} 个。", "请只写第一个模型可能由哪些模型合并而成。"),
+    },
     "bad_pairs_file": {
         "en": (
             "The list of pairs “{file}” cannot be used.",
-            "Give a CSV file in UTF-8 with the columns a, b and, where known, base, one pair on each line.",
+            "Give a CSV file in UTF-8 with the columns a, b and, where known, base and parents, one pair on each line.",
         ),
         "zh": (
             "模型对列表“{file}”无法使用。",
-            "请给出 UTF-8 编码的 CSV 文件，列名为 a、b，以及已知时的 base，每行一对。",
+            "请给出 UTF-8 编码的 CSV 文件，列名为 a、b，以及已知时的 base 和 parents，每行一对。",
         ),
     },
 }

@@ -24,7 +24,7 @@ CHIPS = {
     "chip_report": "report", "chip_behave": "behave", "chip_change_mind": "change_mind", "chip_what_if": "what_if",
     "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
     "chip_examples": "examples", "chip_next": "next", "chip_wrapping": "article", "chip_case": "article",
-    "chip_plot": "plot", "chip_direction": "direction", "chip_lesson": "lesson",
+    "chip_plot": "plot", "chip_direction": "direction", "chip_merged": "merged", "chip_lesson": "lesson",
 }  # fmt: skip
 
 

@@ -24,10 +24,10 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
     folder without weights opens too, with what its configuration, index and tokenizer declare. `token` opens what a hub
     shows only to some. Once `stop` returns True, any read raises Cancelled within half a second.
     """
-    name = name.strip()
-    if 0 < name.count("+") <= MOST_ADAPTERS and not os.path.lexists(os.path.expanduser(name)):
-        base, _, adapter = name.rpartition("+")
-        return _joined(base, adapter, token, stop)
+    base, *adapters = named_parts(name)
+    if adapters:
+        return _joined("+".join((base, *adapters[:-1])), adapters[-1], token, stop)
+    name = base
     path = _local_path(name)
     if path is not None:
         return open_weights(look_at(name, path, stop))
@@ -37,6 +37,15 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
     if where is None:
         raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
     return open_weights(look_at_hub(name, where, token=token, stop=stop))
+
+
+def named_parts(name: str) -> tuple[str, ...]:
+    """The base and the adapters that BASE+ADAPTER names; any other name alone. What exists on this machine is one."""
+    name = name.strip()
+    if not 0 < name.count("+") <= MOST_ADAPTERS or os.path.lexists(os.path.expanduser(name)):
+        return (name,)
+    base, _, adapter = name.rpartition("+")
+    return (*named_parts(base), adapter.strip())
 
 
 def _joined(base: str, adapter: str, token: str | None, stop: Stop | None) -> Checkpoint:
