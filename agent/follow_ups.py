@@ -176,7 +176,7 @@ class FollowUps(Measurements):
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
 
     def on_merged(self) -> Spoken:
-        text = f"{merge_words(self.say, self.main)} {self.ids_of(self.main)}"
+        text = f"{self.joined(merge_words(self.say, self.main))} {self.ids_of(self.main)}"
         return self.follow_up([text, self.read_more()], "sure", "why", "direction")
 
     def on_limits(self) -> Spoken:

@@ -100,8 +100,6 @@ class Verdicts:
                 )
             parts.append("\n".join(rows))
         parts.append(self.verdict(best, self.intent.depth))
-        if self.intent.parents and self.intent.depth != "one_sentence":
-            parts.append(f"{merge_words(self.say, best)} {self.ids_of(best)}")
         if failed is not None:
             parts.append(self.error_text(failed))
         offer = offer_after(best)
@@ -159,6 +157,8 @@ class Verdicts:
         lines = [self.say("changed", list=self.say("semicolon").join(changed))] if changed else []
         if result["direction"]["answer"] != "unknown" and summary.get("direction"):
             lines.append(self.say("came_first", text=self.as_code(result, str(summary["direction"]))))
+        if self.intent.parents and (merge := merge_words(self.say, result, told=bool(changed))):
+            lines.append(self.joined(merge))
         return paragraphs([f"{line} {self.ids_of(result)}" for line in lines])
 
     def about_units(self, result: Mapping[str, Any]) -> str:

@@ -139,7 +139,7 @@ def _names_and_files(comparison: Comparison, findings: Mapping[str, Finding]) ->
         renamed = same.where["renamed"] if isinstance(same, Evidence) else 0
     if renamed:
         found.append(_change("renamed", renamed, "tensors"))
-    files = len(comparison.a.weight_files), len(comparison.b.weight_files)
+    files = [len(side.weight_files) - side.model.adapter_files for side in (comparison.a, comparison.b)]
     if files[0] != files[1]:
         found.append(_change("resharded", abs(files[0] - files[1]), "files"))
     return found

@@ -85,7 +85,10 @@ class BufferedFile(StoredFile, Protocol):
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model; nothing of the weights is read yet. `format` is None without weights."""
+    """The files of one model; nothing of the weights is read yet. `format` is None without weights.
+
+    `adapter_files`: how many of the weight files only hold a change to what the others hold.
+    """
 
     ref: ModelRef
     format: str | None
@@ -94,6 +97,7 @@ class ModelFiles:
     weight_map: Mapping[str, str] = field(default_factory=dict)
     declared_bytes: int | None = None
     side_files: Mapping[str, StoredFile] = field(default_factory=dict)
+    adapter_files: int = 0
 
 
 class Checkpoint(ABC):

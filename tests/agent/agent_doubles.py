@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,9 +113,16 @@ class Audit:
         self.failure: Exception | None = None
 
     def compare(
-        self, a: str, b: str, base: str | None = None, *, on_finding: Any = None, stop: Any = None
+        self,
+        a: str,
+        b: str,
+        base: str | None = None,
+        *,
+        parents: Sequence[str] = (),
+        on_finding: Any = None,
+        stop: Any = None,
     ) -> dict[str, Any]:
-        self.calls.append(("compare", (a, b, base)))
+        self.calls.append(("compare", (a, b, base, *parents)))
         self._work(on_finding, stop)
         apart = any(word in name for name in (a, b) for word in ("stranger", "solar"))
         made = result(a, b, base, "independent" if apart else "disguised_copy")

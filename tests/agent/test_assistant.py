@@ -137,6 +137,7 @@ def test_only_exhibits_are_opened_on_a_public_page(monkeypatch: pytest.MonkeyPat
         with monkeypatch.context() as only:
             only.setenv(name, "1")
             assert settings.allowed("exhibits/llama3v/suspect")
+            assert settings.allowed("exhibits/llama3v/suspect+exhibits/llama3v/suspect")
             for refused in (
                 "/etc/passwd",
                 "exhibits/../exhibits/llama3v/suspect",
@@ -148,6 +149,10 @@ def test_only_exhibits_are_opened_on_a_public_page(monkeypatch: pytest.MonkeyPat
                 "~",
                 "\0",
                 "x" * 5000,
+                "exhibits/llama3v/suspect+/etc",
+                "/etc+exhibits/llama3v/suspect",
+                "exhibits/llama3v/suspect+",
+                "+".join(["exhibits/llama3v/suspect"] * 6),
             ):
                 assert not settings.allowed(refused), refused
 

@@ -153,6 +153,17 @@ def test_a_tool_call_with_a_foreign_name_is_refused(make: Any, audit: Audit) -> 
     assert audit.calls == []
 
 
+def test_a_tool_call_with_a_foreign_parent_is_refused(make: Any, audit: Audit) -> None:
+    assistant = make()
+    assistant._agent.update_state(
+        assistant._config("a"),
+        {"messages": [HumanMessage(ASK["en"]), call("compare", a=X, b=Y, parents=["/etc/passwd"])]},
+        as_node="model",
+    )
+    assistant._agent.invoke(None, assistant._config("a"))
+    assert not any("/etc/passwd" in names for _, names in audit.calls)
+
+
 def _facts(answer: str = "disguised_copy") -> Facts:
     made = result(X, Y, answer=answer)
     turn = recall([HumanMessage(ASK["en"])], SHELF)

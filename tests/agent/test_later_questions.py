@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from agent_doubles import SHELF
+from agent_doubles import SHELF, Audit, Visit, result
 from test_intent import CONTEXTS, X, Y, Z
 
+from agent.intent import Intent
+from agent.memory import Memory
+from agent.merges import merge_words
 from agent.naming import find_names
+from agent.phrases import say
 from agent.phrasings import patterns
 from agent.reading import read
+from agent.turns import Done, remember
+from tools.limits import TEXTS
 
 MODELS = {"X": X, "Y": Y, "Z": Z, "S": "exhibits/llama3v/sibling", "B": "exhibits/llama3v/base"}
 # Written before the cues and examples that they test; none of them is an example.
@@ -46,12 +54,6 @@ def test_later_questions_are_understood(subject: str) -> None:
 
 
 def test_a_merge_keeps_its_parents_for_what_follows() -> None:
-    from agent_doubles import result
-
-    from agent.intent import Intent
-    from agent.memory import Memory
-    from agent.turns import Done, remember
-
     asked = read(f"Is {X} a merge of {Y} and {Z}?", shelf=SHELF)
     assert (asked.kind, asked.models, asked.parents) == ("compare", (X, Y), (Z,))
     memory = remember(Memory(), asked, [Done("1", "compare", {"a": X, "b": Y, "parents": [Z]}, result(X, Y))])
@@ -87,3 +89,40 @@ def test_several_candidates_are_no_parents(message: str) -> None:
 )
 def test_chinese_paths_without_quotation_marks(text: str, names: list[str]) -> None:
     assert [named.name for named in find_names(text)] == names
+
+
+@pytest.mark.parametrize(
+    ("question", "follow_up"),
+    [(f"Is {X} a merge of {Y} and {Z}?", "How was it merged?"), (f"{X}是不是{Y}和{Z}合并出来的？", "怎么合并的？")],
+)
+def test_parents_reach_the_measurement_and_the_reply(make: Any, audit: Audit, question: str, follow_up: str) -> None:
+    visit = Visit(make())
+    visit.ask(question)
+    assert audit.calls == [("compare", (X, Y, None, Z))]
+    assert any(f"`{Z}`" in step.title for step in visit.steps)
+    language = "zh" if "？" in question else "en"
+    told = visit.ask(follow_up).text
+    assert say(language, "merged_no_sign") in told and say(language, "merged_ask") in told
+    assert audit.calls == [("compare", (X, Y, None, Z))]
+
+
+def _merged(where: dict[str, Any] | None, answer: str = "derived", not_these: bool = False) -> dict[str, Any]:
+    made = result(X, Y, answer=answer)
+    made["changes"] = [{"kind": "merged", "amount": 0.6, "unit": "share", "where": where}] if where else []
+    made["limits"] = [TEXTS["parents_do_not_explain"]["en"]] if not_these else []
+    return made
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_said_of_a_merge_was_measured(language: str) -> None:
+    words = partial(merge_words, partial(say, language))
+    weighed = _merged({"side": "a", "weights": [[Y, 0.6], [Z, 0.4]]})
+    (told,) = words(weighed)
+    assert all(part in told for part in (f"`{X}`", f"`{Y}`", "60%", f"`{Z}`", "40%"))
+    assert words(weighed, told=True) == []
+    half, ask = words(_merged({"side": "b", "tensors": 9}))
+    assert f"`{Y}`" in half and "60%" in half and ask == say(language, "merged_ask")
+    assert words(_merged({"side": "b", "tensors": 9}, not_these=True))[1] == say(language, "merged_not_the_rest")
+    assert words(_merged(None, not_these=True)) == [say(language, "merged_not_these")]
+    assert words(_merged(None, answer="independent")) == [say(language, "merged_no_link")]
+    assert words(_merged(None, answer="undecided")) == [say(language, "merged_unknown")]

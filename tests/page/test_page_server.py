@@ -60,8 +60,8 @@ def test_programs_may_call_compare_and_nothing_else(client: Client) -> None:
     assert set(info["named_endpoints"]) == {"/compare"}
     assert info["unnamed_endpoints"] == {}
     parameters = info["named_endpoints"]["/compare"]["parameters"]
-    assert [one["parameter_name"] for one in parameters] == ["a", "b", "base"]
-    assert [one["parameter_has_default"] for one in parameters] == [False, False, True]
+    assert [one["parameter_name"] for one in parameters] == ["a", "b", "base", "parents"]
+    assert [one["parameter_has_default"] for one in parameters] == [False, False, True, True]
 
 
 def test_every_event_of_the_page_is_private(address: str) -> None:
@@ -74,16 +74,17 @@ def test_every_event_of_the_page_is_private(address: str) -> None:
 
 
 def test_compare_hands_on_the_result(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[tuple[str, str, str | None]] = []
+    heard: list[tuple[Any, ...]] = []
 
-    def measure(a: str, b: str, base: str | None = None, **options: Any) -> dict[str, Any]:
-        heard.append((a, b, base))
+    def measure(a: str, b: str, base: str | None = None, *, parents: list[str], **options: Any) -> dict[str, Any]:
+        heard.append((a, b, base, *parents))
         return comparison(a, b)
 
     monkeypatch.setattr("tools.audit.compare", measure)
     assert client.predict(a="x", b="y", api_name="/compare") == comparison("x", "y")
     assert client.predict(a="x", b="y", base="z", api_name="/compare") == comparison("x", "y")
-    assert heard == [("x", "y", None), ("x", "y", "z")]
+    assert client.predict(a="x", b="y", parents=["p", "q"], api_name="/compare") == comparison("x", "y")
+    assert heard == [("x", "y", None), ("x", "y", "z"), ("x", "y", None, "p", "q")]
 
 
 def test_compare_says_what_can_be_mended(client: Client) -> None:
@@ -91,6 +92,16 @@ def test_compare_says_what_can_be_mended(client: Client) -> None:
         answer = client.predict(a=a, b=b, api_name="/compare")
         assert set(answer) == {"error"} and set(answer["error"]) == {"kind", "message", "remedy"}
         assert len(answer["error"]["message"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("parents", "kind"), [("p", "too_many_parents"), (["p"] * 9, "too_many_parents"), ([3], "not_found")]
+)
+def test_what_is_no_list_of_parents(
+    client: Client, monkeypatch: pytest.MonkeyPatch, parents: object, kind: str
+) -> None:
+    monkeypatch.setattr("tools.audit.compare", lambda *names, **options: pytest.fail("it was opened"))
+    assert client.predict(a="x", b="y", parents=parents, api_name="/compare")["error"]["kind"] == kind
 
 
 def test_compare_obeys_the_same_rule_as_the_chat(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

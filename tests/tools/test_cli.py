@@ -287,6 +287,22 @@ def test_pairs_one_line_each_and_a_bad_one_stops_nothing(
     assert sum("error" in record for record in said.objects) == 4
 
 
+@pytest.mark.parametrize("cell", ["{p} {q}", " {p} ; {q};", "{p}\t{q}"])
+def test_pairs_may_name_parents(
+    run: Run, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str
+) -> None:
+    heard: list[list[str]] = []
+
+    def measure(a: str, b: str, base: str | None, *, parents: list[str], **options: Any) -> dict[str, Any]:
+        heard.append(parents)
+        return {"a": a}
+
+    monkeypatch.setattr("tools.audit.compare", measure)
+    rows = [{"a": "x", "b": "y", "parents": cell.format(p="p", q="q")}, {"a": "x", "b": "y", "parents": ""}]
+    said = run("compare", "--pairs", pairs_file(tmp_path / "pairs.csv", rows, ("a", "b", "parents")), "--json")
+    assert said.code == 0 and heard == [["p", "q"], []]
+
+
 def test_pairs_without_a_base_column_and_with_a_byte_order_mark(
     run: Run, models: dict[str, str], tmp_path: Path
 ) -> None:

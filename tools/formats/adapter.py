@@ -56,6 +56,7 @@ class _Joined(Checkpoint):
                 base.model,
                 ref=ModelRef(f"{base.ref.name}+{adapter.ref.name}", None),
                 weight_files=(*base.weight_files, *adapter.weight_files),
+                adapter_files=base.model.adapter_files + len(adapter.weight_files),
             ),
             shapes=base.shapes,
             dtypes=base.dtypes,
