@@ -83,6 +83,11 @@ class HiddenUnits:
         part = self.members[0].part
         return part if part in ("conv", "value", "lone") else "mlp"
 
+    @property
+    def tensors(self) -> list[str]:
+        """The names of the tensors that hold these units, each once."""
+        return list(dict.fromkeys(member.name for member in self.members))
+
 
 def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
     """The member's values, (units, features), float32."""

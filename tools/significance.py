@@ -99,6 +99,17 @@ def bonferroni(log10_pvalues: Sequence[float], tests: int | None = None) -> floa
     return min(0.0, min(log10_pvalues) + math.log10(max(tests or 0, len(log10_pvalues))))
 
 
+def at_least(log10_pvalues: Sequence[float], level: float) -> int:
+    """How many of several independent tests must have something to find, where `level` (log10) is the risk of one more.
+
+    At least u have, if the largest p-values, all but u - 1 of them, are together rarer than the level by Fisher's rule
+    (partial conjunction, Benjamini and Heller 2008). Several weak signs count that way, one by one they would not.
+    """
+    logs = sorted(log10_pvalues)
+    found = [fisher(logs[u:]) <= level for u in range(len(logs))]
+    return max(sum(log <= level for log in logs), found.index(False) if False in found else len(found))
+
+
 def fisher(log10_pvalues: Sequence[float]) -> float:
     """Combined log10 p-value of independent tests (Fisher 1932): -2 sum(ln p) is chi-squared with 2k degrees.
 

@@ -5,12 +5,12 @@ Every threshold has its reason in docs/decisions/0002-thresholds.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tools.evidence import Evidence, Finding
-from tools.significance import bonferroni
+from tools.significance import at_least, bonferroni
 
 Answer = Literal[
     "identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"
@@ -40,6 +40,8 @@ TRAINING_FREE_KINDS = ("equal", "recast", "rescaled", "quantised", "noise")
 # A copy holds all that the other added to the base, siblings at most half; in between nobody can say.
 HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
+# A share of more than half that luck makes oftener than once in twenty speaks against nobody.
+SIBLINGS_LOG10_PVALUE = -1.3
 # Children keep their parent's strong directions as well as the rest: 0.92 and more. From one start: 0.79 and less.
 COMMON_START = 0.85
 # "Independent" needs a search that would have found a copy with this much noise.
@@ -94,8 +96,8 @@ def decide(
     2. All learned numbers equal: identical; disguised_copy if they were rounded, or only a sample of them was read.
     3. No deciding probe links them: independent, if nothing odd was seen and a planted copy would have been found; else
        undecided.
-    4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it,
-       undecided where it is between half and most.
+    4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it, to
+       within the spread between tensors; undecided where it is clearly between half and most.
     5. Linked in less than half of the numbers: shared_part.
     6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer is missing or
        repeated: disguised_copy.
@@ -136,7 +138,7 @@ def decide(
     additions = findings.get("shared_additions")
     if isinstance(additions, Evidence) and additions.statistic < HOLDS_ADDITIONS:
         # What tells siblings from copies comes first, before what both share.
-        if additions.statistic <= SIBLINGS_ADDITIONS:
+        if additions.statistic <= SIBLINGS_ADDITIONS or _half_within_luck(additions):
             return Verdict("common_origin", ("shared_additions", *linking), rarest, strength_words(rarest))
         because = ("shared_additions", *linking)
         return Verdict("undecided", because, rarest, None, "between_sibling_and_copy")
@@ -154,6 +156,12 @@ def decide(
     return linked("derived", *extra)
 
 
+def _half_within_luck(additions: Evidence) -> bool:
+    """Whether the tensors differ so much that the share may be half, and yet cannot be that of a copy."""
+    above = additions.log10_pvalue or 0.0
+    return above > SIBLINGS_LOG10_PVALUE and bool(additions.where["log10_pvalue_of_copies"] <= LAYER_LOG10_PVALUE)
+
+
 def _log10_pvalue(finding: Finding | None) -> float:
     return (finding.log10_pvalue or 0.0) if isinstance(finding, Evidence) else 0.0
 
@@ -162,7 +170,8 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     """The largest share of the measured numbers that one probe found linked, 0 to 1.
 
     Where feed-forward layers and attention were both asked and only one of them is linked, what resembles nothing on
-    the other side is believed to be unrelated; else it may only have been changed beyond recognition.
+    the other side and lies in no linked layer is believed to be unrelated; else it may only have been changed beyond
+    recognition.
     """
     shares = [0.0]
     order, partners, values = (findings.get(name) for name in ("unit_order", "unit_partners", "value_order"))
@@ -174,17 +183,34 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     same = findings.get("same_values")
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
-    for name in () if partial else ("unit_order", "unit_partners", "value_order"):
+    in_layers: set[str] = set()
+    for name in ("unit_order", "unit_partners", "value_order"):
         finding = findings.get(name)
         if isinstance(finding, Evidence) and links(name, finding):
-            rows = finding.where
-            found = sum(row["numbers"] for row in rows if row["log10_pvalue"] <= LAYER_LOG10_PVALUE)
-            shares.append(found / max(sum(row["numbers"] for row in rows), 1))
+            rows = linked_layers(finding)
+            if not partial:
+                shares.append(_numbers(rows) / max(_numbers(finding.where), 1))
+            in_layers.update(*(row["tensors"] for row in rows if name != "value_order"))
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
-        related = 1.0 - shape.where["shares"].get("unrelated", 0.0)
+        tensors = shape.where["tensors"]
+        changed = sum(row["n"] for row in tensors if row["kind"] == "unrelated" and row["a"] in in_layers)
+        related = 1.0 - shape.where["shares"].get("unrelated", 0.0) + changed / max(sum(r["n"] for r in tensors), 1)
         shares.append(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
     return max(shares)
+
+
+def linked_layers(finding: Evidence) -> list[dict[str, Any]]:
+    """The rows of a finding, rarest first, that are linked: each by itself, or so many of them by all weak signs."""
+    rows = sorted(finding.where, key=lambda row: row["log10_pvalue"])
+    if any(str(row.get("role", "")).startswith("conv") for row in rows):
+        # Channels of layers joined by shortcuts are no independent signs.
+        return [row for row in rows if row["log10_pvalue"] <= LAYER_LOG10_PVALUE]
+    return rows[: at_least([row["log10_pvalue"] for row in rows], LAYER_LOG10_PVALUE)]
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["numbers"] for row in rows)
 
 
 def _in_own_coordinates(partners: Finding | None) -> bool:

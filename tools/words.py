@@ -617,8 +617,8 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
 
 def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "Of what one model changed in the base, the other holds {share}; honest siblings hold at most half.",
-        "zh": "一个模型对基座所做的改动，另一个含有其中的 {share}；各自微调的兄弟模型至多含有一半。",
+        "en": "Of what one model changed in the base, the other holds {share}; honest siblings hold about half at most.",
+        "zh": "一个模型对基座所做的改动，另一个含有其中的 {share}；各自微调的兄弟模型至多含有一半左右。",
     }[language].format(share=percent(max(0.0, finding["statistic"])))
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from tools.roles import FEWEST_UNITS
 from tools.significance import (
+    at_least,
     bonferroni,
     coincidence,
     fisher,
@@ -197,3 +198,21 @@ def test_fisher_and_rank_agreement_are_uniform_on_random_permutations() -> None:
 
     together = [10 ** fisher([one_layer(96) for _ in range(4)]) for _ in range(300)]
     assert stats.kstest(together, "uniform").pvalue > 0.01
+
+
+def test_at_least_so_many_have_something_to_find() -> None:
+    assert at_least([], -4.0) == 0
+    assert at_least([-0.3, -0.5, -1.0], -4.0) == 0
+    assert at_least([-5.0, -0.3, -0.5, -0.1], -4.0) == 1
+    assert at_least([-5.0, -6.0, -4.5], -4.0) == 3
+    # Together the three weak ones are rarer than the level, so are the weaker two of them, the weakest alone is not.
+    assert at_least([-50.0, -2.7, -3.0, -3.0], -4.0) == 3
+
+
+def test_at_least_calls_strangers_linked_no_oftener_than_the_level() -> None:
+    luck = np.random.default_rng(5)
+    for level in (-1.0, -2.0):
+        # One is linked, seven are not; more than one is wrong.
+        wrong = sum(at_least([-40.0, *np.log10(luck.random(7))], level) > 1 for _ in range(2000))
+        # Each of the seven is also looked at alone.
+        assert wrong <= 1.2 * 2000 * 8 * 10**level

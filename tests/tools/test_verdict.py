@@ -44,7 +44,8 @@ def values(
 
 def layers(statistic: float, log10: float, linked: int = 4, of: int = 4) -> Evidence:
     logs = [log10 if i < linked else -0.3 for i in range(of)]
-    rows = [{"n": 100, "numbers": 100, "log10_pvalue": log, "statistic": statistic} for log in logs]
+    made: dict[str, Any] = {"n": 100, "numbers": 100, "statistic": statistic}
+    rows = [made | {"log10_pvalue": log, "tensors": [f"layer.{i}"]} for i, log in enumerate(logs)]
     return Evidence(statistic, log10, 100 * of, rows)
 
 
@@ -56,6 +57,7 @@ def shape(share_a: float = 1.0, share_b: float = 1.0, depths: tuple[int, int] = 
 
 def additions(share: float) -> Evidence:
     where = {"a_holds_of_b": share, "b_holds_of_a": share, "cosine": share, "tensors": []}
+    where |= {"log10_pvalue_of_copies": -9.0}
     return Evidence(share, -5.0, 20, where)
 
 
@@ -158,6 +160,44 @@ def test_line_4_who_holds_all_is_no_sibling() -> None:
     held: Findings = COPY | {"shared_additions": additions(HOLDS_ADDITIONS)}
     assert decide(held | {"difference_shape": shape(noise=1.0)}, None, True).answer == "disguised_copy"
     assert decide(held | {"difference_shape": shape(trained=1.0)}, None, True).answer == "derived"
+
+
+def test_line_4_a_little_more_than_half_within_luck_is_siblings() -> None:
+    unclear = replace(additions(0.53), log10_pvalue=-0.9)
+    assert decide(COPY | {"shared_additions": unclear}, None, True).answer == "common_origin"
+    # Clearly more than half, or nothing known about a copy: nobody can say.
+    clear = replace(unclear, log10_pvalue=-1.4)
+    open_both_ways = replace(unclear, where=unclear.where | {"log10_pvalue_of_copies": -2.0})
+    for finding in (clear, open_both_ways):
+        assert decide(COPY | {"shared_additions": finding}, None, True).answer == "undecided"
+    held = replace(additions(HOLDS_ADDITIONS), log10_pvalue=-0.9)
+    assert decide(COPY | {"shared_additions": held}, None, True).answer == "derived"
+
+
+def rows_with(*logs: float) -> Evidence:
+    probe = layers(1.0, -300.0, of=len(logs))
+    rows = [row | {"log10_pvalue": log} for row, log in zip(probe.where, logs, strict=True)]
+    return replace(probe, where=rows)
+
+
+def test_weak_signs_in_all_layers_count_together() -> None:
+    # One layer clearly, the others at one in a hundred to one in a thousand: at least three of the four.
+    assert linked_share({"unit_order": rows_with(-113.4, -2.7, -3.0, -3.0)}) == 0.75
+    assert linked_share({"unit_order": rows_with(-113.4, -0.3, -1.1, -0.1)}) == 0.25
+    channels = rows_with(-113.4, -2.7, -3.0, -3.0)
+    channels.where[0]["role"] = "conv"
+    assert linked_share({"unit_order": channels}) == 0.25
+
+
+def test_a_part_is_what_no_other_layer_shares() -> None:
+    """Feed-forward layers are linked, attention is not: only tensors that are alike or lie in linked layers count."""
+    lies = shape(1.0, 1.0, trained=0.4, unrelated=0.6)
+    kinds = ["trained"] * 4 + ["unrelated"] * 6
+    tensors = [{"a": f"layer.{i - 3}", "n": 10, "kind": kind} for i, kind in enumerate(kinds)]
+    lies = replace(lies, where=lies.where | {"tensors": tensors})
+    asked: Findings = {"value_order": NO_ORDER, "difference_shape": lies}
+    assert linked_share(asked | {"unit_order": rows_with(-113.4, -0.3, -1.1, -0.1)}) == pytest.approx(0.4)
+    assert linked_share(asked | {"unit_order": rows_with(-113.4, -2.7, -3.0, -3.0)}) == pytest.approx(0.6)
 
 
 def test_line_4_a_base_never_links_strangers() -> None:

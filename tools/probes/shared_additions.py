@@ -28,6 +28,8 @@ SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_heads")
 REFERENCE = "after task vectors (Ilharco et al., ICLR 2023) and merge weights by least squares (method K6)"
 
 SIBLINGS_SHARE = 0.5
+# Copies hold 0.92 and more; see docs/decisions/0002.
+COPIES_SHARE = 0.8
 # Changes smaller than this share of the weights are within rounding of 16-bit formats.
 SMALLEST_CHANGE = 2e-3
 FEWEST_TENSORS = 3
@@ -69,10 +71,13 @@ def measure(comparison: Comparison) -> Finding:
     key = max(shares, key=lambda k: shares[k])
     # Tensors that agree to the last bit would have no spread; each share is known to about 1 / sqrt(its numbers).
     spread = max(float(held[key].var(ddof=1)), float(np.mean(1.0 / weights)))
-    t = (float(held[key].mean()) - SIBLINGS_SHARE) / math.sqrt(spread / len(rows))
-    log10_pvalue = float(stats.t.logsf(t, len(rows) - 1)) / LN10
+    error = math.sqrt(spread / len(rows))
+    above_half = (float(held[key].mean()) - SIBLINGS_SHARE) / error
+    log10_pvalue = float(stats.t.logsf(above_half, len(rows) - 1)) / LN10
+    below_most = (float(held[key].mean()) - COPIES_SHARE) / error
     where = {
         **shares,
+        "log10_pvalue_of_copies": min(0.0, float(stats.t.logcdf(below_most, len(rows) - 1)) / LN10),
         "cosine": float(np.average([row["cosine"] for row in rows], weights=weights)),
         "tensors": rows,
     }

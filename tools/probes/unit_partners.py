@@ -80,6 +80,7 @@ def measure(comparison: Comparison) -> Finding:
                 "statistic": float((first == second).mean()),
                 "log10_pvalue": rank_agreement(float(stats.spearmanr(first, second).statistic), len(first)),
                 "n": len(first),
+                "tensors": one.layer.tensors,
                 "numbers": min(comparison.layout_a.numbers(one.layer), comparison.layout_b.numbers(other.layer)),
             }
         )
