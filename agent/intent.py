@@ -53,7 +53,7 @@ class Intent:
     """For compare: with the second model, those of which the first may be a merge."""
     question: str = ""
     about: str = ""
-    """What the kind is about: a number, a word of ours, a closed model, the work that was asked for."""
+    """What the kind is about: a number, a word of ours, a closed model, the work that was asked for; again."""
     depth: Depth = "ordinary"
     choices: tuple[str, ...] = ()
     pressed: bool = False

@@ -320,7 +320,8 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
     if again or (message.has("compare_them") and not message.has("asks_how")):
         if len(models) < 2:
             return Intent("ask_models")
-        return Intent("compare", models=models[:2], base=memory.base, parents=memory.parents)
+        about = "again" if again else ""
+        return Intent("compare", models=models[:2], base=memory.base, parents=memory.parents, about=about)
     return None
 
 

@@ -287,6 +287,10 @@ def _components(result: Mapping[str, Any], language: Language) -> str:
 
 def _cost(result: Mapping[str, Any], language: Language) -> str:
     cost = result["cost"]
+    if earlier := cost.get("earlier"):
+        then = {**result, "cost": {**cost, **earlier, "earlier": None}}
+        when = say(language, "cost_earlier", date=plain(earlier["on"], 20))
+        return when + _cost(then, language) + say(language, "cost_again")
     duration = numbers.seconds(cost["seconds"])
     if not cost["bytes_read_a"] and not cost["bytes_read_b"]:
         return say(language, "cost_nothing", seconds=duration)

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base, parents; one JSON object a line")
     compare.add_argument("--behave", action="store_true", help="also run both models and fill `behaviour`")
     compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
+    compare.add_argument("--fresh", action="store_true", help="measure anew what was measured and kept before")
     describe = _command(commands, "describe", _describe, "say what a model's files hold")
     describe.add_argument("x", metavar="X")
     stress = _command(commands, "stress", _stress, "disguise a model in every known way and try to recognise it")
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     behave.add_argument("x", metavar="X")
     behave.add_argument("y", metavar="Y")
     behave.add_argument("--control", metavar="C", help="a stranger to hold them against")
-    cache = _command(commands, "cache", _cache, "show what was kept of models on a hub, and where")
+    cache = _command(commands, "cache", _cache, "show what was kept of models on a hub and of comparisons, and where")
     cache.add_argument("--clear", action="store_true", help="remove it")
     return parser
 
@@ -94,6 +95,7 @@ def _compare(options: argparse.Namespace) -> int:
             parents=options.parents,
             seed=options.seed,
             full=options.full,
+            fresh=options.fresh,
             token=options.token,
             on_finding=listener,
         )
@@ -144,7 +146,8 @@ def _compare_pairs(options: argparse.Namespace) -> int:
             cell = row.get("parents") or ""
             # Names with spaces in them can be told apart by semicolons.
             parents = [name.strip() for name in cell.split(";" if ";" in cell else None) if name.strip()]
-            result = compare(*names, parents=parents, seed=options.seed, full=options.full, token=options.token)
+            how = {"seed": options.seed, "full": options.full, "fresh": options.fresh, "token": options.token}
+            result = compare(*names, parents=parents, **how)
         except UserError as error:
             result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
         print(json.dumps(result, ensure_ascii=False), flush=True)
@@ -183,21 +186,25 @@ def _behave(options: argparse.Namespace) -> int:
 
 
 def _cache(options: argparse.Namespace) -> int:
-    from tools.sources.range_cache import cache_folder, cached_models, clear_cache
+    from tools.sources.range_cache import cache_folder, cached_models, cached_records, clear_cache
 
     folder = cache_folder()
     freed = clear_cache(folder) if options.clear else 0
-    models = cached_models(folder)
+    models, results = cached_models(folder), cached_records(folder)
     if options.json:
-        print(json.dumps({"folder": str(folder), "models": models, "freed": freed}, ensure_ascii=False))
+        kept = {"folder": str(folder), "models": models, "results": len(results), "freed": freed}
+        print(json.dumps(kept, ensure_ascii=False))
         return 0
     chinese = options.lang == "zh"
     if options.clear:
         print(f"已释放 {freed:,} 字节。" if chinese else f"{freed:,} bytes freed.")
-    total = sum(models.values())
+    total = sum(models.values()) + sum(results)
     print(f"{folder}：{total:,} 字节" if chinese else f"{folder}: {total:,} bytes")
     for name, size in models.items():
         print(f"{size:15,}  {printable(name)}")
+    if results:
+        kept_results = f"比较结果：{len(results):,} 个" if chinese else f"results of comparisons: {len(results):,}"
+        print(f"{sum(results):15,}  {kept_results}")
     return 0
 
 

@@ -23,6 +23,7 @@ from tools.components import components
 from tools.direction import direction
 from tools.errors import UserError, printable
 from tools.evidence import Evidence, finding_record
+from tools.kept_results import Earlier, keep, key_of, recall
 from tools.limits import limits
 from tools.measuring import ask_all, measure, refuse_broken, tell
 from tools.parents import merge_of_parents
@@ -44,6 +45,7 @@ def compare(
     parents: Sequence[str] = (),
     seed: int = 0,
     full: bool = False,
+    fresh: bool = False,
     token: str | None = None,
     on_finding: Listener | None = None,
     stop: Stop | None = None,
@@ -51,8 +53,9 @@ def compare(
     """Is one of two models a copy of the other? The result contract, schema 1. `token`: see open_checkpoint.
 
     `parents`: further models of which, with b, a may be a merge. Their weights are named in `changes` where the models
-    are linked and the parents explain one of them. Raises UserError for what a user can mend, Cancelled once `stop`
-    returns True.
+    are linked and the parents explain one of them. Where public models were measured before, what was found then is
+    given, and `cost` says so under `earlier`; `fresh` measures anew. Raises UserError for what a user can mend,
+    Cancelled once `stop` returns True.
     """
     begun = time.monotonic()
     progress = Progress(on_finding, stop)
@@ -62,7 +65,25 @@ def compare(
         named = [name for name in dict.fromkeys(parents) if name != b]
         others = [more.enter_context(open_one(name)) for name in named]
         comparison = Comparison(one, other, base=origin, seed=seed, full=full, stop=progress.stopped)
-        return _compared(comparison, (a, b, base), dict(zip(named, others, strict=True)), begun, on_finding, progress)
+        names, opened = (a, b, base), dict(zip(named, others, strict=True))
+        key, called = key_of(comparison, list(opened.values()), token), [a, b, *opened]
+        earlier = None if fresh or key is None else recall(key, called)
+        if earlier is None:
+            found = _found(comparison, names, opened, on_finding, progress)
+        else:
+            found = earlier.found
+            tell(on_finding, "kept", "done", None, None)
+        cost = _cost(comparison, begun, earlier)
+        if key is not None and earlier is None:
+            keep(key, found, cost, called)
+        return {
+            "schema": 1,
+            **{key: None if part is None else _identity(part, name or "")
+               for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
+            **found,
+            "cost": cost,
+            "reproduce": _reproduce(names, named, comparison),
+        }  # fmt: skip
 
 
 def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -> dict[str, Any]:
@@ -148,14 +169,14 @@ def stress(
     }
 
 
-def _compared(
+def _found(
     comparison: Comparison,
     names: tuple[str, str, str | None],
     parents: Mapping[str, Checkpoint],
-    begun: float,
     on_finding: Listener | None,
     progress: Progress,
 ) -> dict[str, Any]:
+    """What measuring brings, as the result says it (kept_results.FOUND)."""
     one, other, origin = comparison.a, comparison.b, comparison.base
     has_weights = one.has_weights and other.has_weights
     measured = measure(comparison, on_finding, progress)
@@ -166,9 +187,6 @@ def _compared(
     verdict = decide(findings, power, has_weights, measured.everything, merge is not None)
     parts = [one, other] + ([origin] if origin is not None else [])
     return {
-        "schema": 1,
-        **{key: None if part is None else _identity(part, name or "")
-           for key, part, name in zip(("a", "b", "base"), (one, other, origin), names, strict=True)},
         "answer": verdict.answer,
         "changes": changes(measured.models, findings, verdict.answer, merge, [*names[:2], *parents]),
         "direction": direction(measured.models, findings, verdict.answer, measured.part, merge),
@@ -181,14 +199,6 @@ def _compared(
         "findings": {name: finding_record(probe_named(name), finding) for name, finding in findings.items()},
         "behaviour": None,
         "attribution": _attribution(parts),
-        "cost": {
-            "bytes_read_a": one.bytes_read,
-            "bytes_read_b": other.bytes_read,
-            "bytes_total_a": one.bytes_total,
-            "bytes_total_b": other.bytes_total,
-            "seconds": time.monotonic() - begun,
-            "peak_rss_bytes": _peak_memory(),
-        },
         "limits": limits(
             verdict.answer,
             reason=verdict.reason,
@@ -200,8 +210,20 @@ def _compared(
             parents=bool(parents),
             merged=merge is not None,
         ),
-        "reproduce": _reproduce(names, list(parents), comparison),
-    }  # fmt: skip
+    }
+
+
+def _cost(comparison: Comparison, begun: float, earlier: Earlier | None) -> dict[str, Any]:
+    """What this answer took now; `earlier` is what it took when it was measured, where that was before."""
+    return {
+        "bytes_read_a": comparison.a.bytes_read,
+        "bytes_read_b": comparison.b.bytes_read,
+        "bytes_total_a": comparison.a.bytes_total,
+        "bytes_total_b": comparison.b.bytes_total,
+        "seconds": time.monotonic() - begun,
+        "peak_rss_bytes": _peak_memory(),
+        "earlier": earlier.as_dict() if earlier is not None else None,
+    }
 
 
 @contextmanager

@@ -34,10 +34,15 @@ Wanted = tuple[str, int | None, int | None]
 
 @dataclass(frozen=True)
 class ModelRef:
-    """The name a user gave to a model, and the commit it is pinned to where one is known."""
+    """The name a user gave to a model, and the commit it is pinned to where one is known.
+
+    `pinned` fixes every byte of a model that everybody may see: a hub's address, repository, commit and path. It is
+    empty where bytes can change, or not everybody may see them.
+    """
 
     name: str
     revision: str | None
+    pinned: tuple[str, ...] = ()
 
 
 class StoredFile(Protocol):

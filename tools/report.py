@@ -181,12 +181,19 @@ def markdown(result: Result, language: str = "en") -> str:
         if model is not None:
             lines.append(f"- {code(model['name'])}: {model['parameters'] or '?'} {text('parameters')}")
             lines += [f"  - {code(file)} sha256 {digest or '?'}" for file, digest in model["files"].items()]
-    cost = result["cost"]
-    lines += ["", text("cost").format(
-        read=cost["bytes_read_a"] + cost["bytes_read_b"], total=cost["bytes_total_a"] + cost["bytes_total_b"],
-        seconds=f"{cost['seconds']:.1f}",
-    ), "", f"## {text('reproduce')}", "", "```", printable(result["reproduce"]["command"], 400), "```", ""]  # fmt: skip
+    lines += ["", cost(result, language), "", f"## {text('reproduce')}", ""]
+    lines += ["```", printable(result["reproduce"]["command"], 400), "```", ""]
     return "\n".join(lines)
+
+
+def cost(result: Result, language: str = "en") -> str:
+    """What was read, and for how long; of what was measured before, when and what it took then."""
+    now = result["cost"]
+    then = now.get("earlier") or now
+    return TEXT["cost" if then is now else "cost_earlier"][language].format(
+        read=then["bytes_read_a"] + then["bytes_read_b"], total=now["bytes_total_a"] + now["bytes_total_b"],
+        seconds=f"{then['seconds']:.1f}", now=f"{now['seconds']:.1f}", date=then.get("on"),
+    )  # fmt: skip
 
 
 def abstained(reason: str, language: str = "en") -> str:

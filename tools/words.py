@@ -137,6 +137,12 @@ TEXT: dict[str, Words] = {
         "en": "{read} of {total} bytes read in {seconds} s.",
         "zh": "共 {total} 字节，读取 {read} 字节，用时 {seconds} 秒。",
     },
+    "cost_earlier": {
+        "en": "Measured on {date} (UTC): {read} of {total} bytes were read then, in {seconds} s. No weights were read for "
+        "this answer, which took {now} s; `--fresh` measures anew.",
+        "zh": "这一结果于 {date}（UTC）测得：共 {total} 字节，当时读取 {read} 字节，用时 {seconds} 秒。"
+        "这次没有读取权重，用时 {now} 秒；加上 `--fresh` 可以重新测量。",
+    },
     "strength": {
         "en": "This is {words} evidence: two models trained apart would agree like this by chance {chance}.",
         "zh": "这是{words}证据：两个各自训练的模型碰巧这样一致的可能性{chance}。",

@@ -25,6 +25,7 @@ from tests.small_models import (
     trained,
     tuned,
 )
+from tools import kept_results
 from tools.audit import compare, describe, stress
 from tools.errors import Cancelled, UserError
 from tools.perturbations import Amount, perturbation_named
@@ -231,6 +232,14 @@ def test_every_result_keeps_the_contract(zoo: Zoo, history: tuple[Any, ...]) -> 
     result = zoo.compared(*history[:3])
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema)
+
+
+@pytest.mark.parametrize("history", HISTORIES[::3], ids=lambda h: "-".join(filter(None, h[:3])))
+def test_every_result_can_be_kept(zoo: Zoo, history: tuple[Any, ...]) -> None:
+    """What is kept of it comes back as it was, to the type, and is recognised as a result."""
+    result = zoo.compared(*history[:3])
+    found = {name: result[name] for name in kept_results.FOUND}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found and kept_results._is_contract(found)
 
 
 def test_what_a_result_says_beside_the_answer(zoo: Zoo) -> None:

@@ -51,10 +51,12 @@ class _Joined(Checkpoint):
     def __init__(
         self, base: Checkpoint, adapter: Checkpoint, changes: Mapping[str, Change], replaced: Mapping[str, str]
     ) -> None:
+        both = base.ref, adapter.ref
+        pinned = tuple(part for ref in both for part in ref.pinned) if all(ref.pinned for ref in both) else ()
         super().__init__(
             replace(
                 base.model,
-                ref=ModelRef(f"{base.ref.name}+{adapter.ref.name}", None),
+                ref=ModelRef(f"{base.ref.name}+{adapter.ref.name}", None, pinned),
                 weight_files=(*base.weight_files, *adapter.weight_files),
                 adapter_files=base.model.adapter_files + len(adapter.weight_files),
             ),

@@ -202,7 +202,8 @@ def look_at_hub(name: str, where: HubName, *, token: str | None, stop: Stop | No
     for_everybody = about.get("private") is False and about.get("gated") is False
     store = public_store() if for_everybody else MemoryStore()
     reading = _Reading(line, where.repository, commit, store, token or None, stop)
-    model = _files(ModelRef(name, commit), reading, where.path)
+    pinned = (line.endpoint, where.repository, commit, where.path) if for_everybody else ()
+    model = _files(ModelRef(name, commit, pinned), reading, where.path)
     _fetch_heads(model.weight_files, reading)
     return model
 

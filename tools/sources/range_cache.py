@@ -2,6 +2,7 @@
 
 On disk a file of a hub is a folder, and each range of it that was read is a file START-STOP that ends in a digest of
 its own. Ranges appear by renaming, so a killed run leaves whole ranges or none, and two runs can share one folder.
+What was computed from such files is kept beside them as a folder with one file, under the same limit.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MEMORY_BYTES = 256 * 2**20
 _DIGEST_BYTES = 16
 _RANGE = re.compile(r"(\d{1,15})-(\d{1,15})")
 _ABOUT = "about.json"
+_RECORD = "record"
 _UNFINISHED = ".unfinished-"
 _UNFINISHED_SECONDS = 3600.0
 # Room is made down to this share of the limit, so that it is not made for every range.
@@ -112,21 +114,28 @@ class DiskStore:
         self._writes = True
 
     def spans(self, name: StoredName) -> list[Span]:
-        return [span for span, _ in self._ranges(self._place(name))] + self._memory.spans(name)
+        return [span for span, _ in self._ranges(self._place(name.digest))] + self._memory.spans(name)
 
     def put(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
-        self._writes = self._writes and self._make_room(len(data))
-        if self._writes:
-            try:
-                return self._write(name, start, data)
-            except OSError as error:
-                self._writes = False
-                log.warning("The cache in %s cannot be written (%s); going on without it.", self.folder, error.strerror)
-        return self._memory.put(name, start, data)
+        about = f"{name.repository}@{name.commit}"
+        if not self._written(self._place(name.digest), f"{start}-{start + len(data)}", data, about):
+            self._memory.put(name, start, data)
+
+    def put_record(self, digest: str, data: bytes) -> None:
+        """Keep what was computed, in the place of what was kept under this digest before. Never raises."""
+        self._written(self._place(digest), _RECORD, data)
+
+    def record(self, digest: str, limit: int) -> bytes | None:
+        """What was kept under this digest of 40 digits; None where there is nothing, or nothing whole up to `limit`."""
+        path = self._place(digest) / _RECORD
+        with contextlib.suppress(OSError):
+            if path.stat().st_size <= limit + _DIGEST_BYTES:
+                return _checked(path)
+        return None
 
     def fill(self, name: StoredName, start: int, into: bytearray) -> list[Span]:
         copied = []
-        for (first, last), path in self._ranges(self._place(name)):
+        for (first, last), path in self._ranges(self._place(name.digest)):
             begin, end = max(start, first), min(start + len(into), last)
             if begin < end and self._is_whole(path, last - first):
                 with contextlib.suppress(OSError), path.open("rb") as stream:
@@ -136,8 +145,7 @@ class DiskStore:
                         copied.append((begin, end))
         return copied + self._memory.fill(name, start, into)
 
-    def _place(self, name: StoredName) -> Path:
-        digest = name.digest
+    def _place(self, digest: str) -> Path:
         place = self.folder / digest[:2] / digest
         with self._lock:
             new = place not in self._used
@@ -157,27 +165,31 @@ class DiskStore:
                     yield (int(found[1]), int(found[2])), place / entry
 
     def _is_whole(self, path: Path, length: int) -> bool:
-        """Whether a range holds what was put; a damaged one is removed."""
+        """Whether a range holds what was put."""
         if path in self._whole:
             return True
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return False
-        if len(data) != length + _DIGEST_BYTES or _digest(memoryview(data)[:length]) != data[length:]:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        data = _checked(path)
+        if data is None or len(data) != length:
             return False
         with self._lock:
             self._whole.add(path)
         return True
 
-    def _write(self, name: StoredName, start: int, data: bytes | bytearray) -> None:
-        place = self._place(name)
-        if not place.is_dir():
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_whole(place / _ABOUT, json.dumps({"name": f"{name.repository}@{name.commit}"}).encode())
-        _write_whole(place / f"{start}-{start + len(data)}", data, _digest(data))
+    def _written(self, place: Path, file: str, data: bytes | bytearray, about: str | None = None) -> bool:
+        """Whether a file could be written; once one could not, no other is tried. `about` names a new folder."""
+        self._writes = self._writes and self._make_room(len(data))
+        if not self._writes:
+            return False
+        try:
+            if not place.is_dir():
+                place.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if about is not None:
+                    _write_whole(place / _ABOUT, json.dumps({"name": about}).encode())
+            _write_whole(place / file, data, _digest(data))
+        except OSError as error:
+            self._writes = False
+            log.warning("The cache in %s cannot be written (%s); going on without it.", self.folder, error.strerror)
+        return self._writes
 
     def _make_room(self, more: int) -> bool:
         with self._lock:
@@ -209,14 +221,19 @@ def cache_folder() -> Path:
 
 
 def public_store() -> RangeStore:
-    """Where bytes that everybody may see are kept: on disk up to WHOSE_WEIGHTS_HUB_CACHE_GB, 0 for not at all."""
+    """Where bytes that everybody may see are kept: on disk, else in memory."""
+    return public_disk() or MemoryStore()
+
+
+def public_disk() -> DiskStore | None:
+    """The store on disk, up to WHOSE_WEIGHTS_HUB_CACHE_GB; None for 0 and where there is no place for one."""
     try:
         limit = float(os.environ.get("WHOSE_WEIGHTS_HUB_CACHE_GB") or CACHE_GB)
         folder = cache_folder()
     except (ValueError, RuntimeError):
         # No number; no home folder.
-        return MemoryStore()
-    return _disk_store(folder, int(limit * 1e9)) if limit > 0 else MemoryStore()
+        return None
+    return _disk_store(folder, int(limit * 1e9)) if limit > 0 else None
 
 
 @lru_cache(maxsize=4)
@@ -228,6 +245,8 @@ def cached_models(folder: Path) -> dict[str, int]:
     """Bytes on disk by "owner/name@commit", the largest first."""
     sizes: dict[str, int] = {}
     for _, place, size in _folders(folder):
+        if (place / _RECORD).exists():
+            continue
         try:
             name = str(json.loads((place / _ABOUT).read_bytes())["name"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -236,8 +255,13 @@ def cached_models(folder: Path) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
+def cached_records(folder: Path) -> list[int]:
+    """Bytes on disk of each record."""
+    return [size for _, place, size in _folders(folder) if (place / _RECORD).exists()]
+
+
 def clear_cache(folder: Path) -> int:
-    """Remove every kept range, and nothing else that may lie in the folder; returns the bytes that were freed."""
+    """Remove all that was kept, and nothing else that may lie in the folder; returns the bytes that were freed."""
     freed = 0
     for _, place, size in list(_folders(folder)):
         shutil.rmtree(place, ignore_errors=True)
@@ -273,6 +297,19 @@ def _write_whole(path: Path, *parts: bytes | bytearray) -> None:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
         raise
+
+
+def _checked(path: Path) -> bytes | None:
+    """What was written to a file before its digest; a damaged file is removed."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if len(data) >= _DIGEST_BYTES and _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]:
+        return data[:-_DIGEST_BYTES]
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return None
 
 
 def _digest(data: bytes | bytearray | memoryview) -> bytes:
