@@ -70,6 +70,7 @@ class FollowUps(Measurements):
         for key, phrase in (
             ("largest_noise_caught", "power_noise"),
             ("largest_noise_caught_reordered", "power_reordered"),
+            ("smallest_merge_caught", "power_merge"),
         ):
             value = (result.get("power") or {}).get(key)
             if isinstance(value, (int, float)):

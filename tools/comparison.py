@@ -40,6 +40,8 @@ TOKENS_FITTED = 1024
 FINGERPRINT_WIDTH = 24
 # Weak preference for the same place in the file, so that ties between empty fingerprints keep the natural order.
 SAME_PLACE_BONUS = 0.05
+# Layers of strangers resemble others' by up to 0.15 more than those at their own place; moved layers of copies by 0.5.
+CLEARLY_MOVED = 0.3
 # A fixed choice of units keeps the exact test exact; more units than this add cost, not certainty.
 UNITS_MATCHED = 512
 # Below this agreement with the order in the file a layer counts as re-ordered, and its partners are followed.
@@ -181,6 +183,43 @@ class Comparison:
     def unit_pairs(self) -> tuple[UnitPair, ...]:
         """Layers of equal shape, each paired with the one whose fingerprint is nearest."""
         return self._pair_up(self.layers("a"), self.layers("b"))
+
+    @cached_property
+    def unit_pairs_in_place(self) -> tuple[UnitPair, ...]:
+        """Layers in the order of the files, and their tensors likewise; `unit_pairs` where that is clearly wrong.
+
+        Fingerprints of strangers pair layers at random, and then miss what an average put into each at its own place.
+        They do not change with the order of units, so a test of that order stays exact whichever pairing they choose.
+        """
+        if not self.have_equal_layers:
+            return self.unit_pairs
+        placed = tuple(
+            UnitPair(mine, theirs, tuple(zip(mine.members, theirs.members, strict=True)))
+            for mine, theirs in zip(self.layers("a"), self.layers("b"), strict=True)
+        )
+        gained = self._mean_likeness(self.unit_pairs) - self._mean_likeness(placed)
+        return self.unit_pairs if gained >= CLEARLY_MOVED else placed
+
+    @property
+    def have_equal_layers(self) -> bool:
+        """Whether both models' layers of hidden units have the same shapes, one after the other."""
+        shapes = [
+            [(units.width, units.features, [m.axis for m in units.members]) for units in self.layers(side)]
+            for side in SIDES
+        ]
+        return bool(shapes[0]) and shapes[0] == shapes[1]
+
+    def _mean_likeness(self, pairs: Sequence[UnitPair]) -> float:
+        """How alike the fingerprints of the paired tensors are on average."""
+        return float(
+            np.mean(
+                [
+                    fingerprint(self.vectors("a", mine)) @ fingerprint(self.vectors("b", theirs))
+                    for pair in pairs
+                    for mine, theirs in pair.members
+                ]
+            )
+        )
 
     @cached_property
     def value_pairs(self) -> tuple[UnitPair, ...]:

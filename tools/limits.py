@@ -1,6 +1,6 @@
 """What a result cannot tell: sentences in both languages, chosen by the answer.
 
-No measured number is worded here; only tensors that could not be looked at are counted.
+The only numbers worded here are the tensors that could not be looked at, and the share of a merge that was noticed.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from tools.words import percent
 
 TEXTS: dict[str, dict[str, str]] = {
     "no_weights": {
@@ -74,9 +76,18 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "列为可能的母模型的几个模型，怎么加权都不够接近任何一方，因此不给出权重。",
     },
     "not_searched": {
-        "en": "Small merge weights, heavy re-training, turned coordinates together with newly learned token tables, and a "
-        "copied part for which no check ran can go unnoticed.",
-        "zh": "占比很小的合并、大幅度的重新训练、转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
+        "en": "Heavy re-training, turned coordinates together with newly learned token tables, and a copied part for which "
+        "no check ran can go unnoticed.",
+        "zh": "大幅度的重新训练、转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
+    },
+    "small_merges": {
+        "en": "If one model holds less than {share} of the other, averaged into it, that can go unnoticed; so can more, if "
+        "its units were put into another order.",
+        "zh": "如果一个模型里按加权平均掺进的另一个不到 {share}，可能发现不了；掺得更多但打乱了神经元的次序，也可能发现不了。",
+    },
+    "no_merge_power": {
+        "en": "Whether a share of one model was mixed into the other would not have been noticed here.",
+        "zh": "一个模型里是否掺了另一个，在这里是发现不了的。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",
@@ -155,15 +166,19 @@ def limits(
     if answer in ("independent", "undecided") and reason != "no_weights":
         if power is not None and power.get("largest_noise_caught_reordered") is None:
             keys.append("no_reordered_power")
+        if answer == "independent" and power is not None:
+            keys.append("no_merge_power" if power["smallest_merge_caught"] is None else "small_merges")
         keys += ["not_searched", "distillation"]
-    first, *others = [TEXTS[key]["en"] for key in [*dict.fromkeys(keys), "intent"]]
+    caught = (power or {}).get("smallest_merge_caught")
+    named = {} if caught is None else {"share": percent(caught)}
+    first, *others = [TEXTS[key]["en"].format(**named) for key in [*dict.fromkeys(keys), "intent"]]
     return [first, *_undecoded(undecoded), *others]
 
 
 def translated(sentence: str, language: str) -> str:
     """A sentence of `limits` in another language; the sentence itself where it is none of ours."""
     for text in TEXTS.values():
-        pattern = re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)")
+        pattern = re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)").replace(r"\{share\}", r"(?P<share>[\d.]+%)")
         if found := re.fullmatch(pattern, sentence):
             return text.get(language, text["en"]).format(**found.groupdict())
     return sentence

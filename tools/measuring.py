@@ -26,7 +26,7 @@ from tools.reading import (
 )
 from tools.roles import Layout
 from tools.streaming import Held, Stream
-from tools.verdict import decide, links
+from tools.verdict import decide, is_odd, links
 
 # Cheap questions first; what only words a link comes after what finds one.
 ORDER = (
@@ -99,7 +99,7 @@ def measure(comparison: Comparison, listener: Listener | None, progress: Progres
     tell(listener, "open", "done", time.monotonic() - started, None)
     measured = Measured(comparison, comparison, ask_all(comparison, listener))
     if has_weights and not measured.linked():
-        measured.power = _power(comparison, None, listener)
+        measured.power = _power(measured, comparison, None, listener)
     return measured
 
 
@@ -137,7 +137,7 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
     measured.ask(OF_WHOLE_LAYERS, aligned, listener)
     _after_a_link(measured, listener)
     if not measured.linked():
-        measured.power = _power(sample, aligned, listener)
+        measured.power = _power(measured, sample, aligned, listener)
     return measured
 
 
@@ -180,10 +180,16 @@ def _after_a_link(measured: Measured, listener: Listener | None) -> None:
             measured.ask("shared_start", measured.read, listener)
 
 
-def _power(comparison: Comparison, aligned: Comparison | None, listener: Listener | None) -> dict[str, Any]:
+def _power(
+    measured: Measured, comparison: Comparison, aligned: Comparison | None, listener: Listener | None
+) -> dict[str, Any]:
     started = time.monotonic()
     tell(listener, "power", "started", None, None)
-    power = measure_power(comparison, links, aligned)
+
+    def notices(name: str, finding: Finding) -> bool:
+        return is_odd({**measured.findings, name: finding})
+
+    power = measure_power(comparison, links, notices, aligned)
     tell(listener, "power", "done", time.monotonic() - started, None)
     return power
 

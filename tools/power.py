@@ -17,6 +17,7 @@ from tools.checkpoint import Checkpoint
 from tools.comparison import SIDES, Comparison
 from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
+from tools.planted_merges import Notices, merge_power
 from tools.probes import unit_order, unit_partners
 from tools.roles import HiddenUnits, Layout
 from tools.sampling import Sample, SampledLayout
@@ -37,10 +38,13 @@ class Model:
     layout: Layout
 
 
-def measure_power(comparison: Comparison, links: Links, aligned: Comparison | None = None) -> dict[str, Any]:
+def measure_power(
+    comparison: Comparison, links: Links, notices: Notices, aligned: Comparison | None = None
+) -> dict[str, Any]:
     """The largest noise at which a planted copy is still recognised, in order and re-ordered; None where none is.
 
-    `links(probe name, finding)` is the rule's own judgement, so that power is that of the rule and not of a statistic.
+    And the smallest share of a planted merge that is noticed (`planted_merges`). `links(probe name, finding)` and
+    `notices` are the rule's own judgement, so that power is that of the rule and not of a statistic.
     Units in another order are looked for where the models were aligned: in `aligned` where only parts were read.
     """
     found: dict[str, Any] = {"largest_noise_caught": None, "largest_noise_caught_reordered": None, "narrowed": False}
@@ -69,7 +73,7 @@ def measure_power(comparison: Comparison, links: Links, aligned: Comparison | No
             if not isinstance(finding, Evidence):
                 break
     found["unit"] = "noise as a share of each tensor's standard deviation"
-    return found
+    return found | merge_power(comparison, notices) | {"unit_of_merges": "share of one model in the other"}
 
 
 def _borrowed(layout: Layout, checkpoint: Checkpoint) -> Layout:

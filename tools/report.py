@@ -16,6 +16,7 @@ from tools.words import (
     CHANGES,
     DIRECTIONS,
     NEXT,
+    NEXT_IF_UNDECIDED,
     PROBES,
     REASONS,
     SCALE,
@@ -46,8 +47,17 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
         "direction": direction(result, language),
         "power": power(result, language),
         "not_meaning": [translated(sentence, language) for sentence in result["limits"]],
-        "next": NEXT[answer][language],
+        "next": _next(result, language),
     }
+
+
+def _next(result: Result, language: str) -> str:
+    because = result["because"]
+    if result["answer"] != "undecided" or not because:
+        return NEXT[result["answer"]][language]
+    # Undecided for want of anything to lean on names no probe.
+    reason = "between_sibling_and_copy" if "shared_additions" in because else "suggestive"
+    return NEXT_IF_UNDECIDED[reason][language]
 
 
 def headline(result: Result, language: str = "en", *, as_code: bool = False) -> str:
@@ -143,7 +153,19 @@ def power(result: Result, language: str = "en") -> str:
         parts.append(TEXT["power_in_order"][language].format(percent=percent(in_order)))
     if reordered is not None:
         parts.append(TEXT["power_reordered"][language].format(percent=percent(reordered)))
+    parts.append(_merge_power(found, language))
     return " ".join(parts) if language == "en" else "".join(parts)
+
+
+def _merge_power(found: Mapping[str, Any], language: str) -> str:
+    """Which share of one model in the other would have been noticed."""
+    caught, missed = found["smallest_merge_caught"], found["largest_merge_missed"]
+    if caught is None:
+        key = "power_merge_untried" if missed is None else "power_no_merge"
+    else:
+        key = "power_least_merge" if missed is None else "power_merge"
+    shares = {name: percent(share) for name, share in (("caught", caught), ("missed", missed)) if share is not None}
+    return TEXT[key][language].format(**shares)
 
 
 def markdown(result: Result, language: str = "en") -> str:

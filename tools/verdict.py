@@ -162,6 +162,12 @@ def _half_within_luck(additions: Evidence) -> bool:
     return above > SIBLINGS_LOG10_PVALUE and bool(additions.where["log10_pvalue_of_copies"] <= LAYER_LOG10_PVALUE)
 
 
+def is_odd(findings: Mapping[str, Finding]) -> bool:
+    """Whether the rule sees in these findings anything that keeps it from `independent`."""
+    verdict = decide(findings, None, True)
+    return verdict.reason not in ("no_power", "nothing_to_measure")
+
+
 def _log10_pvalue(finding: Finding | None) -> float:
     return (finding.log10_pvalue or 0.0) if isinstance(finding, Evidence) else 0.0
 

@@ -103,6 +103,20 @@ NEXT: dict[str, Words] = {
     },
 }
 
+# Where something was measured, but not enough: by the reason for "undecided".
+NEXT_IF_UNDECIDED: dict[str, Words] = {
+    "suggestive": {
+        "en": "Ask how both were made: a little of one mixed into the other, or a common start, can look like this. Compare "
+        "each with other models it may come from: the larger parent of a merge is found.",
+        "zh": "先问问两个模型是怎么做的：一个里面掺了少量的另一个，或者起点相同，都可能是这个样子。再拿它们分别和其他可能的来源比一比："
+        "如果是合并出来的，占大头的母模型查得出来。",
+    },
+    "between_sibling_and_copy": {
+        "en": "Compare each with other models made from the same base: that shows how much siblings usually share.",
+        "zh": "再拿同一基座的其他模型分别和它们比一比，就能看出兄弟模型一般会共有多少。",
+    },
+}
+
 SCALE: dict[str, Words] = {
     "none": {"en": "no", "zh": "没有"},
     "weak": {"en": "weak", "zh": "弱"},
@@ -182,6 +196,22 @@ TEXT: dict[str, Words] = {
     "power_reordered": {
         "en": "Even with its units re-ordered and noise of {percent}, it would have been recognised.",
         "zh": "即使神经元被重新排序、再加 {percent} 的噪声，也会被认出来。",
+    },
+    "power_merge": {
+        "en": "Had {caught} of one model been mixed into the other, it would have been noticed; with {missed} it would not.",
+        "zh": "如果其中一个模型掺了另一个的 {caught}，本来会被注意到；只掺 {missed} 就发现不了。",
+    },
+    "power_least_merge": {
+        "en": "Had {caught} of one model been mixed into the other, it would have been noticed; less was not tried.",
+        "zh": "如果其中一个模型掺了另一个的 {caught}，本来会被注意到；更小的比例没有试过。",
+    },
+    "power_no_merge": {
+        "en": "Even {missed} of one model mixed into the other would not have been noticed.",
+        "zh": "即使其中一个模型掺了另一个的 {missed}，也发现不了。",
+    },
+    "power_merge_untried": {
+        "en": "Their layers have different shapes, so that neither can be averaged into the other; no merge was tried.",
+        "zh": "两个模型的层形状不同，没法互相加权平均，因此没有试过合并。",
     },
 }
 

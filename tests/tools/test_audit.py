@@ -270,6 +270,7 @@ def test_independent_says_what_would_have_been_caught(zoo: Zoo) -> None:
     result = zoo.compared("stranger", "tuned")
     assert result["power"]["largest_noise_caught"] >= 0.2
     assert result["power"]["largest_noise_caught_reordered"] >= 0.05
+    assert result["power"]["smallest_merge_caught"] <= 0.1
     assert result["strength"]["words"] == "none" and result["limits"]
     assert zoo.compared("noisy", "tuned")["power"] is None
 

@@ -17,7 +17,7 @@ from tools import limits as limits_module
 from tools.audit import compare, stress
 from tools.probes import all_probes
 from tools.report import LANGUAGES, chance, change, direction, markdown, reasons, stress_table, summary
-from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, PROBES, REASONS, SCALE, TEXT, percent
+from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, NEXT_IF_UNDECIDED, PROBES, REASONS, SCALE, TEXT, percent
 
 SCHEMA = Path(__file__).resolve().parents[2].parent / "shared" / "result.schema.json"
 BANNED = re.compile(
@@ -57,7 +57,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def result(real: dict[str, Any], answer: str, **more: Any) -> dict[str, Any]:
     made = copy.deepcopy(real) | {"answer": answer} | more
     if answer == "independent":
-        made["power"] = {"largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5, "unit": "share"}
+        made["power"] = {
+            "largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5, "unit": "share",
+            "smallest_merge_caught": 0.05, "largest_merge_missed": 0.02,
+        }  # fmt: skip
         made["strength"] = {"log10_pvalue": -0.2, "words": "none"}
     if answer == "undecided":
         made["strength"] = {"log10_pvalue": None, "words": None}
@@ -68,9 +71,21 @@ def result(real: dict[str, Any], answer: str, **more: Any) -> dict[str, Any]:
     return made
 
 
+@both
+def test_what_to_do_next_fits_the_reason(real: dict[str, Any], language: str) -> None:
+    told = [
+        summary(result(real, "undecided", because=because), language)["next"]
+        for because in ([], ["unit_places"], ["shared_additions", "unit_order"])
+    ]
+    assert len(set(told)) == 3 and told[0] == NEXT["undecided"][language]
+    # Their weights are here already.
+    assert all(word not in sentence for sentence in told[1:] for word in ("Give the weights", "请提供"))
+
+
 def test_the_same_keys_in_both_languages() -> None:
-    tables = {"ANSWERS": ANSWERS, "CHANGES": CHANGES, "NEXT": NEXT, "SCALE": SCALE, "TEXT": TEXT, "PROBES": PROBES,
-              "DIRECTIONS": DIRECTIONS, "limits": limits_module.TEXTS}  # fmt: skip
+    tables = {"ANSWERS": ANSWERS, "CHANGES": CHANGES, "NEXT": NEXT, "NEXT_IF_UNDECIDED": NEXT_IF_UNDECIDED,
+              "SCALE": SCALE, "TEXT": TEXT, "PROBES": PROBES, "DIRECTIONS": DIRECTIONS,
+              "limits": limits_module.TEXTS}  # fmt: skip
 
     def walk(path: str, node: Any) -> None:
         if isinstance(node, dict) and "en" in node:

@@ -9,11 +9,12 @@ Blind to: units put into another order, a rotated residual stream, other widths.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tools.comparison import Comparison
+from tools.comparison import Comparison, UnitPair
 from tools.evidence import Abstention, Evidence, Finding
 from tools.order import mean_by_units
 from tools.significance import bonferroni, fisher, shifts_within_blocks
@@ -31,9 +32,14 @@ BLOCK = 8
 def measure(comparison: Comparison) -> Finding:
     if not comparison.unit_pairs:
         return Abstention("The models have no layers of hidden units of equal shape.")
+    return judged([(pair, comparison.likeness(pair)) for pair in comparison.unit_pairs_in_place])
+
+
+def judged(layers: Sequence[tuple[UnitPair, np.ndarray]]) -> Evidence:
+    """What the likeness of all units of paired layers, as `Comparison.likeness` gives it, says; at least one layer."""
     where: list[dict[str, Any]] = []
-    for pair in comparison.unit_pairs:
-        likeness = comparison.likeness(pair) / len(pair.members)
+    for pair, summed in layers:
+        likeness = summed / len(pair.members)
         units = len(likeness)
         in_place = float(np.trace(likeness)) / units
         elsewhere = (float(likeness.sum()) - in_place * units) / (units * (units - 1))
@@ -50,7 +56,7 @@ def measure(comparison: Comparison) -> Finding:
         )
     logs = [row["log10_pvalue"] for row in where]
     # As in unit_order: units of an MLP are private to their layer, channels of convolutions are not.
-    together = fisher(logs) if all(pair.a.kind == "mlp" for pair in comparison.unit_pairs) else bonferroni(logs)
+    together = fisher(logs) if all(pair.a.kind == "mlp" for pair, _ in layers) else bonferroni(logs)
     mean, units = mean_by_units(where)
     return Evidence(mean, together, units, where)
 
