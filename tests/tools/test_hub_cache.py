@@ -106,6 +106,32 @@ class TestStores:
         assert held[0] and held[-1] and not held[1]
         assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 10**6
 
+    def test_a_server_makes_room_from_what_it_used_before(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One process uses more than the limit over time: it goes on keeping, and what it just used stays."""
+        now = [1000.0]
+        monkeypatch.setattr(range_cache.time, "monotonic", lambda: now[0])
+        names = [StoredName("https://hub", "owner/name", "a" * 40, f"{i}.bin") for i in range(30)]
+        store = DiskStore(tmp_path, 10**6)
+        for name in names:
+            now[0] += 300
+            store.put(name, 0, bytes(150_000))
+            assert next(tmp_path.glob(f"*/{name.digest}"), None) is not None
+        assert next(tmp_path.glob(f"*/{names[0].digest}"), None) is None
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 10**6
+
+    def test_a_full_cache_is_tried_again_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [1000.0]
+        monkeypatch.setattr(range_cache.time, "monotonic", lambda: now[0])
+        store = DiskStore(tmp_path, 10**6)
+        store.put(NAME, 0, bytes(900_000))
+        store.put(OTHER, 0, bytes(500_000))
+        assert not list(tmp_path.glob(f"*/{OTHER.digest}/0-*")) and store.spans(OTHER) == [(0, 500_000)]
+        now[0] += 1000
+        store.put(OTHER, 0, bytes(500_000))
+        assert list(tmp_path.glob(f"*/{OTHER.digest}/0-*")) and not list(tmp_path.glob(f"*/{NAME.digest}"))
+
     def test_more_than_the_limit_goes_on_in_memory(self, tmp_path: Path) -> None:
         store = DiskStore(tmp_path, 1000)
         store.put(NAME, 0, bytes(5000))

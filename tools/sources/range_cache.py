@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -39,6 +40,10 @@ _ABOUT = "about.json"
 _RECORD = "record"
 _UNFINISHED = ".unfinished-"
 _UNFINISHED_SECONDS = 3600.0
+# What a run used so long ago may make room; a server runs for weeks and uses everything once.
+IN_USE_SECONDS = 900.0
+# Where no room could be made, it is not tried again for each range.
+_FULL_SECONDS = 60.0
 # Room is made down to this share of the limit, so that it is not made for every range.
 _ROOM = 0.9
 
@@ -108,10 +113,10 @@ class DiskStore:
         self.folder, self.limit = folder, limit
         self._memory = MemoryStore()
         self._lock = threading.Lock()
-        self._used: set[Path] = set()
+        self._used: dict[Path, float] = {}
         self._whole: set[Path] = set()
         self._size: int | None = None
-        self._writes = True
+        self._pause = 0.0
 
     def spans(self, name: StoredName) -> list[Span]:
         return [span for span, _ in self._ranges(self._place(name.digest))] + self._memory.spans(name)
@@ -148,9 +153,9 @@ class DiskStore:
     def _place(self, digest: str) -> Path:
         place = self.folder / digest[:2] / digest
         with self._lock:
-            new = place not in self._used
-            self._used.add(place)
-        if new:
+            now = time.monotonic()
+            seen, self._used[place] = self._used.get(place, -math.inf), now
+        if now - seen > IN_USE_SECONDS:
             # The folder's time says when it was last of use.
             with contextlib.suppress(OSError):
                 os.utime(place)
@@ -176,9 +181,11 @@ class DiskStore:
         return True
 
     def _written(self, place: Path, file: str, data: bytes | bytearray, about: str | None = None) -> bool:
-        """Whether a file could be written; once one could not, no other is tried. `about` names a new folder."""
-        self._writes = self._writes and self._make_room(len(data))
-        if not self._writes:
+        """Whether a file could be written; once the disk refused one, no other is tried. `about` names a new folder."""
+        if time.monotonic() < self._pause:
+            return False
+        if not self._make_room(len(data)):
+            self._pause = time.monotonic() + _FULL_SECONDS
             return False
         try:
             if not place.is_dir():
@@ -187,9 +194,10 @@ class DiskStore:
                     _write_whole(place / _ABOUT, json.dumps({"name": about}).encode())
             _write_whole(place / file, data, _digest(data))
         except OSError as error:
-            self._writes = False
+            self._pause = math.inf
             log.warning("The cache in %s cannot be written (%s); going on without it.", self.folder, error.strerror)
-        return self._writes
+            return False
+        return True
 
     def _make_room(self, more: int) -> bool:
         with self._lock:
@@ -203,11 +211,12 @@ class DiskStore:
             return True
 
     def _evict(self, aim: int) -> int:
-        """Remove what was used longest ago, and nothing of this run, until at most `aim` bytes are left."""
+        """Remove what was used longest ago, and nothing that this run just used, until at most `aim` bytes are left."""
         folders = sorted(_folders(self.folder))
         left = sum(size for _, _, size in folders)
         for _, place, size in folders:
-            if left > aim and place not in self._used:
+            idle = time.monotonic() - self._used.get(place, -math.inf)
+            if left > aim and idle > IN_USE_SECONDS:
                 shutil.rmtree(place, ignore_errors=True)
                 left -= size
         return left
