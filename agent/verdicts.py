@@ -76,6 +76,7 @@ class Verdicts:
                 self.verdict(self.main, "one_sentence"),
                 words,
                 self.say("not_meaning", text=limits) if limits else "",
+                self.measured_earlier() if self.intent.kind == "compare" else "",
                 self.read_more(),
                 self.say("offer_behave") if self.intent.kind == "compare" and offer_after(self.main) else "",
             ]
@@ -99,7 +100,7 @@ class Verdicts:
                     f"{self.ids_of(result)}"
                 )
             parts.append("\n".join(rows))
-        parts.append(self.verdict(best, self.intent.depth))
+        parts += [self.verdict(best, self.intent.depth), self.measured_earlier()]
         if failed is not None:
             parts.append(self.error_text(failed))
         offer = offer_after(best)
@@ -107,6 +108,14 @@ class Verdicts:
             parts.append(self.say("offer_behave"))
         chips = self.chips("sure", "why", "limits") + (self.chips("behave") if offer else self.chips("what_if"))
         return Spoken(paragraphs(parts), False, chips + self.chips("report"), str(best["answer"]))
+
+    def measured_earlier(self) -> str:
+        """Which results were kept from an earlier question, and of which day; empty where all were measured now."""
+        kept = [(result["b"]["name"], earlier["on"]) for result in self.results if (earlier := _earlier(result))]
+        if not kept:
+            return ""
+        days = [f"`{day}`" if len(self.results) == 1 else f"{model_name(name)} `{day}`" for name, day in kept]
+        return self.say("measured_earlier", list=self.say("comma").join(days))
 
     def verdict(self, result: Mapping[str, Any], depth: str) -> str:
         """A result in words, at one of four depths."""
@@ -278,3 +287,9 @@ def _probe_of(reason: str, place: int, result: Mapping[str, Any], language: str)
 def _ends(texts: Sequence[str]) -> list[str]:
     """The first and the last of the limits: the most important one, and that this is not about right and wrong."""
     return [texts[0], texts[-1]] if len(texts) > 1 else list(texts)
+
+
+def _earlier(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """When a result was measured and what it took then, where it was kept from an earlier question."""
+    earlier: Mapping[str, Any] | None = result["cost"].get("earlier")
+    return earlier

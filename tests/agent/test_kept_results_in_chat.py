@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,26 @@ def test_a_second_visitor(start_hub: Callable[..., HubEmulator], language: str, 
     hub = start_hub({f"o/{name}": EXHIBITS / name for name in ("suspect", "original")})
     assistant = Assistant()
 
-    def ask(thread: str, text: str) -> tuple[dict[str, Any], list[str]]:
+    def ask(thread: str, text: str) -> tuple[dict[str, Any], str]:
         steps = list(assistant.converse(text, thread=thread))
-        return (steps[-1].artifact or {})["result"], [step.title for step in steps]
+        return (steps[-1].artifact or {})["result"], "\n".join([*(step.title for step in steps), steps[-1].text])
 
     first, told = ask("one", question)
     kept = say(language, "step_kept")
     assert first["answer"] == "disguised_copy" and first["cost"]["earlier"] is None and kept not in told
+    day = datetime.now(UTC).date().isoformat()
+    assert day not in told
     hub.clear()
     second, told = ask("another", question)
-    assert second["answer"] == "disguised_copy" and second["cost"]["earlier"] is not None and kept in told
+    assert (
+        second["answer"] == "disguised_copy" and second["cost"]["earlier"] is not None and kept in told and day in told
+    )
     assert hub.served_of("/resolve/") == 0
     assert compare("o/suspect", "o/original")["cost"]["earlier"] is not None
     anew, told = ask("another", again)
-    assert anew["cost"]["earlier"] is None and anew["findings"] == first["findings"] and kept not in told
+    assert (
+        anew["cost"]["earlier"] is None
+        and anew["findings"] == first["findings"]
+        and kept not in told
+        and day not in told
+    )
