@@ -26,14 +26,20 @@ def filled(text: str) -> str:
     report = markdown(compare(*RUN)).partition("## All findings")[0].strip()
     command = "$ python -m tools compare {} {} --base {}\n\n".format(*RUN)
     text = _between(text, "<!-- run: [^\n]*-->\n```\n", "\n```", command + report)
-    rule = inspect.getsource(verdict.decide)
-    text = _between(text, "turns findings into an answer:\n\n```[a-z]*\n", "\n```", rule.rstrip())
+    text = from_the_source(text)
     if SPEED.is_file():
         table = speed.table(speed.kept(SPEED))
         text = _between(text, "<!-- speed: [^\n]*-->\n", "\n\n## ", table)
     if ACCURACY.is_file():
         table = accuracy.table(json.loads(ACCURACY.read_text(encoding="utf-8")))
         text = _between(text, "<!-- accuracy: [^\n]*-->\n", "\n\n## ", table)
+    return text
+
+
+def from_the_source(text: str) -> str:
+    """The README with the rule and the table of probes made anew; nothing is run for them."""
+    rule = inspect.getsource(verdict.decide)
+    text = _between(text, "turns findings into an answer:\n\n```[a-z]*\n", "\n```", rule.rstrip())
     rows = "\n".join(f"| `{p.name}` | {p.question} | {p.role} |" for p in all_probes())
     return _between(text, r"\| probe \| question \| role \|\n\|---\|---\|---\|\n", "\n\n", rows)
 

@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -459,34 +458,6 @@ def build_solar(
     return {f"solar/{name}": [log]}
 
 
-def norm_gains(folder: Path) -> dict[str, list[float]]:
-    """The norm layers' weights by tensor name."""
-    from safetensors.torch import load_file
-
-    return {
-        name: tensor.float().tolist()
-        for name, tensor in sorted(load_file(folder / "model.safetensors").items())
-        if tensor.dim() == 1
-    }
-
-
-def correlation(a: Sequence[float], b: Sequence[float], centred: bool = True) -> float:
-    """Pearson's correlation of two lists, or with `centred=False` their raw cosine."""
-    middle_a, middle_b = (sum(a) / len(a), sum(b) / len(b)) if centred else (0.0, 0.0)
-    a, b = [value - middle_a for value in a], [value - middle_b for value in b]
-    product = sum(x * y for x, y in zip(a, b, strict=True))
-    return product / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
-
-
-def gain_figures(a: Path, b: Path) -> tuple[float, list[float]]:
-    """The raw cosine of all norm gains put end to end (the Solar affair's figure), and Pearson per tensor."""
-    left, right = norm_gains(a), norm_gains(b)
-    raw = correlation(
-        list(chain.from_iterable(left.values())), list(chain.from_iterable(right.values())), centred=False
-    )
-    return raw, [correlation(left[name], right[name]) for name in left]
-
-
 def write_checksums() -> None:
     """SHA256SUMS of every shipped weight file, in the format of sha256sum."""
     lines = [
@@ -508,13 +479,15 @@ def report(logs: dict[str, list[Log]], seconds: float, topics: int) -> str:
                 f"| {name} | {run} | {log.documents} | {log.tokens:,} | {log.steps} | {log.losses[0]:.2f} | "
                 f"{log.losses[-1]:.2f} |"
             )
-    raw, centred = gain_figures(HERE / "solar" / "model_a", HERE / "solar" / "model_b")
-    mean = sum(centred) / len(centred)
+    from tools.audit import compare
+
+    gains = compare(str(HERE / "solar" / "model_a"), str(HERE / "solar" / "model_b"))["findings"]["norm_gains"]
+    centred = [norm["statistic"] for norm in gains["where"]["norms"]]
     return "\n".join([
         f"Trained on {topics} pairs of articles in {seconds:.0f} seconds on two processor cores.", "",
         *rows, "",
-        f"Norm gains of the Solar pair: raw cosine {raw:.3f}; Pearson per tensor {min(centred):.2f} to "
-        f"{max(centred):.2f}, mean {mean:.2f}."])  # fmt: skip
+        f"Norm gains of the Solar pair: raw cosine {gains['where']['cosine']:.3f}; correlation of the centred gains "
+        f"{min(centred):.2f} to {max(centred):.2f}, mean {gains['statistic']:.2f} (`norm_gains`)."])  # fmt: skip
 
 
 def build() -> str:

@@ -14,7 +14,6 @@ from lessons.reading import LANGUAGES
 Stop = Callable[[], bool]
 Listener = Callable[[dict[str, Any]], None]
 Compare = Callable[..., dict[str, Any]]
-Likeness = Callable[[str, str], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Runs:
     """Comparisons of the exhibits, each made once per process and kept. Safe to share between threads."""
 
     compare: Compare
-    likeness: Likeness
     _kept: dict[str, dict[str, Any]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in PAIRS})
 
@@ -55,7 +53,7 @@ class Runs:
                 if name not in self._kept:
                     pair = PAIRS[name]
                     result = self.compare(pair.a, pair.b, pair.base, stop=stop)
-                    self._kept[name] = found(result, self.likeness(pair.a, pair.b))
+                    self._kept[name] = found(result)
                 measured[name] = self._kept[name]
             if on_finding is not None:
                 seconds = time.monotonic() - began
@@ -64,19 +62,22 @@ class Runs:
         return measured
 
 
-def found(result: Mapping[str, Any], norms: Mapping[str, float]) -> dict[str, Any]:
+def found(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a lesson may say of a comparison: {"a", "b", "base", "values", "sentences": {language: {...}}}.
 
     A value is there only where it was measured; a sentence is the report's own.
     """
     from tools import report, words
 
-    values: dict[str, Any] = {"answer": result["answer"], **norms}
+    values: dict[str, Any] = {"answer": result["answer"]}
     spoken: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for name, finding in result["findings"].items():
         if finding.get("statistic") is None:
             continue
         values[name] = finding["statistic"]
+        if name == "norm_gains":
+            # The figure of the Solar affair: no average is taken away first, so it is near one for any two models.
+            values["norm_cosine"] = finding["where"]["cosine"]
         if name in words.REASONS:
             for language in LANGUAGES:
                 spoken[language][name] = words.REASONS[name](finding, language, name in result["because"])
@@ -96,34 +97,6 @@ def found(result: Mapping[str, Any], norms: Mapping[str, float]) -> dict[str, An
         "values": {key: value for key, value in values.items() if isinstance(value, str) or _is_number(value)},
         "sentences": spoken,
     }
-
-
-def norm_likeness(a: str, b: str) -> dict[str, float]:
-    """How alike the norm layers of two models look: {"norm_cosine", "norm_correlation"}, {} where names differ.
-
-    The raw cosine of all gains put end to end is the figure of the Solar affair; Pearson's correlation, a mean over
-    the tensors, takes the common height away first and shows why the first figure says nothing.
-    """
-    from tools.sources import open_checkpoint
-
-    with open_checkpoint(a) as one, open_checkpoint(b) as other:
-        names = [name for name, shape in one.shapes.items() if len(shape) == 1 and other.shapes.get(name) == shape]
-        left = [one.read(name).double().tolist() for name in names]
-        right = [other.read(name).double().tolist() for name in names]
-    if not names:
-        return {}
-    ends = [[value for values in side for value in values] for side in (left, right)]
-    centred = [_cosine(_centred(x), _centred(y)) for x, y in zip(left, right, strict=True)]
-    return {"norm_cosine": _cosine(*ends), "norm_correlation": sum(centred) / len(centred)}
-
-
-def _centred(values: list[float]) -> list[float]:
-    mean = sum(values) / len(values)
-    return [value - mean for value in values]
-
-
-def _cosine(a: list[float], b: list[float]) -> float:
-    return sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b) or 1.0)
 
 
 def _is_number(value: object) -> bool:

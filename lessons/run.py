@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-from lessons.measuring import Listener, Runs, Stop, norm_likeness
+from lessons.measuring import Listener, Runs, Stop
 from lessons.reading import Language
 from lessons.taught import Lesson, pairs_of, teach
 
@@ -17,7 +17,7 @@ def _runs() -> Runs:
         found: dict[str, Any] = importlib.import_module("tools.audit").compare(*names, **how)
         return found
 
-    return Runs(compare, norm_likeness)
+    return Runs(compare)
 
 
 def run(name: str, *, stop: Stop | None = None, on_finding: Listener | None = None) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
             "tensors": len(checkpoint.shapes) or len(checkpoint.declared_names),
             "learned_tensors": len(layout.learned),
             "bytes": checkpoint.bytes_total or checkpoint.declared_bytes,
-            "dtypes": dict(Counter(checkpoint.dtypes.values())),
+            "dtypes": dict(Counter(checkpoint.stored_as.values())),
             "architecture": printable(declared) if isinstance(declared, str) else None,
             "hidden_size": layout.residual_width if checkpoint.has_weights else None,
             "layers": len(units) or None,

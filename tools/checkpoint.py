@@ -110,8 +110,9 @@ class Checkpoint(ABC):
 
     `shapes` and `dtypes` are in file order and empty without weights. `declared_names` and `declared_bytes`
     are what the model says of itself, even where its weights are absent. `undecoded` names the tensors whose
-    values cannot be decoded here, each with what it is stored as; no number format has that name. `bytes_read` counts
-    the bytes of tensors read so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
+    values cannot be decoded here, each with what it is stored as; no number format has that name. `stored_as` has what
+    the file holds of each tensor, where `dtypes` has what reading gives. `bytes_read` counts the bytes of tensors read
+    so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Checkpoint(ABC):
         self.weight_files = tuple(model.weight_files)
         self.side_files = dict(model.side_files)
         self.undecoded: dict[str, str] = {}
+        self.stored_as = dict(self.dtypes)
         self._seen: dict[str, int] = {}
         self.bytes_total = sum(file.size for file in self.weight_files)
 

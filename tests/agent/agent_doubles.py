@@ -359,7 +359,7 @@ class Report:
 def _found(pair: str) -> dict[str, Any]:
     apart = pair in ("stranger", "solar")
     checks = ("unit_order", "unit_partners", "same_configuration", "same_tokenizer", "tensor_names", "shared_additions")
-    values = dict.fromkeys((*checks, "norm_cosine", "norm_correlation", "largest_noise_caught"), 0.0 if apart else 0.9)
+    values = dict.fromkeys((*checks, "norm_cosine", "norm_gains", "largest_noise_caught"), 0.0 if apart else 0.9)
     word = {"en": "No sign of copying" if apart else "Disguised copy", "zh": "没有复制的迹象" if apart else "改头换面"}
     keys = ("headline", "strength", "power", *checks)
     return {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lessons.measuring import PAIRS, Runs, norm_likeness
+from lessons.measuring import PAIRS, Runs
 
 
 @pytest.fixture(scope="session")
 def measured() -> dict[str, Any]:
     from tools.audit import compare
 
-    return Runs(compare, norm_likeness).measure(PAIRS)
+    return Runs(compare).measure(PAIRS)

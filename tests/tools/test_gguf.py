@@ -65,6 +65,9 @@ class TestReading:
         tensors = exhibit("original")[0]
         with open_checkpoint(str(written(tmp_path / "model.gguf", kind))) as model:
             assert model.format == "gguf"
+            stored = {kind.name} if kind.name.startswith("Q") else set(model.dtypes.values())
+            assert stored <= set(model.stored_as.values())
+            assert set(describe(model.ref.name)["dtypes"]) == set(model.stored_as.values())
             assert set(model.shapes) == {name_in_gguf(name) for name in tensors}
             for name, tensor in tensors.items():
                 found = model.read(name_in_gguf(name))

@@ -162,6 +162,9 @@ def test_layers_come_back_under_their_name(tmp_path: Path, name: str) -> None:
     model = open_checkpoint(str(tmp_path))
     assert model.shapes == {"layer.weight": tuple(weight.shape)}
     assert (model.dtypes["layer.weight"], model.undecoded) == ("float32", {})
+    one_by_one = name == "int8" or name.startswith("fp8")
+    assert model.stored_as["layer.weight"].startswith("packed ") != one_by_one, model.stored_as
+    assert "float32" not in model.stored_as["layer.weight"]
     whole = model.read("layer.weight")
     assert float((whole - weight).norm() / weight.norm()) < error
     for start, stop in ((0, 1), (127, 131), (13, 90), (5, 5), (250, 999), (-3, 256)):

@@ -64,7 +64,7 @@ class _Joined(Checkpoint):
             dtypes=base.dtypes,
             declared_names=base.declared_names,
         )
-        self.undecoded = base.undecoded
+        self.undecoded, self.stored_as = base.undecoded, base.stored_as
         self._base, self._adapter = base, adapter
         self._changes, self._replaced = dict(changes), dict(replaced)
 

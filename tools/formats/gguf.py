@@ -109,6 +109,7 @@ class GgufCheckpoint(Checkpoint):
             tensor_bytes=sum(tensor.bytes for tensor in stored.values()),
         )
         self._stored = stored
+        self.stored_as = {name: _type_name(tensor.place, decoded=False) for name, tensor in stored.items()}
         self.undecoded = {name: self.dtypes[name] for name, tensor in stored.items() if not _is_decodable(tensor.place)}
 
     def read(self, name: str) -> torch.Tensor:
@@ -249,13 +250,13 @@ def _block_sizes() -> dict[int, tuple[int, int]]:
     return {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
-def _type_name(place: Place) -> str:
-    """The type that reading gives; the format's own name where it cannot be decoded."""
+def _type_name(place: Place, decoded: bool = True) -> str:
+    """The type that reading gives; the format's own name where it cannot be decoded, or is not to be."""
     from gguf.constants import GGMLQuantizationType
 
     if place.type in _PLAIN:
         return _PLAIN[place.type]
-    if _is_decodable(place):
+    if decoded and _is_decodable(place):
         return "float32"
     names = {int(kind): kind.name for kind in GGMLQuantizationType}
     return names.get(place.type, f"type {place.type}")

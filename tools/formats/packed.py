@@ -157,6 +157,13 @@ class UnpackedCheckpoint(Checkpoint):
             declared_names=behind.declared_names,
         )
         self.undecoded = {**behind.undecoded, **unknown}
+        self.stored_as |= {
+            name: behind.stored_as[name] for name in names if name not in packings and name not in unknown
+        }
+        for name, packing in packings.items():
+            stored = packing.parts[0]
+            alone = math.prod(behind.shapes[stored]) == math.prod(packing.shape)
+            self.stored_as[name] = f"{'' if alone else 'packed '}{behind.dtypes[stored]}"
         self._behind, self._packings = behind, dict(packings)
 
     @property
