@@ -15,6 +15,7 @@ import torch
 from tools.checkpoint import Checkpoint
 from tools.comparison import FEWEST_VALUES, Comparison
 from tools.merging import AGREEING, LEAST_WEIGHT, SIDES, Merge, weighted_median
+from tools.rounded_merges import Stored, missed_by, some, weights_of_rounded, weights_without
 from tools.sampling import Sample
 
 # What the parents may leave of a tensor, relative to what the nearest of them alone leaves. Checkpoints of one training
@@ -26,6 +27,8 @@ NEEDED = 10.0
 NEGATIVE = -0.02
 # Parents nearer to each other than this (condition of the products) cannot be told apart.
 ALIKE_PARENTS = 1e-12
+# Formats whose rounding can be as large as what lies between siblings.
+SIXTEEN_BIT = ("bfloat16", "float16")
 # Values multiplied at once.
 CHUNK = 2**20
 
@@ -49,17 +52,26 @@ def merge_of_parents(models: Comparison, read: Comparison, parents: Sequence[Che
     `read` is what was read of the two; the same rows are read of the parents. The weights are those of the other model
     and of the parents, in their order; those below LEAST_WEIGHT are 0. Tensors are found by their names.
     """
-    tables = [
-        (table, count)
-        for names, rows in _places(models, read)
-        if (table := _products(models, parents, names, rows)) is not None
-        for count in (models.layout_a.size(names[0]),)
-    ]
+    tables, kept = [], []
+    for names, rows in _places(models, read):
+        values = _held(models, parents, names, rows)
+        table = None if values is None else _products(values, models.base is not None)
+        if values is not None and table is not None:
+            count = models.layout_a.size(names[0])
+            tables.append((table, count))
+            kept.append((some(values), [models.a.dtypes[names[0]], models.b.dtypes[names[1]]], count))
     found = []
     for side in SIDES:
         target = 0 if side == "a" else 1
         fits = [fit for table, count in tables if (fit := _fit(table, target, count)) is not None]
         weights = _weights(fits)
+        if weights is None:
+            stored = [
+                (_stored(values, target, dtypes[target], models.base is not None), count)
+                for values, dtypes, count in kept
+                if dtypes[target] in SIXTEEN_BIT
+            ]
+            weights = _weights(_fits_of_rounded(stored))
         if weights is not None:
             found.append(Merge(side, float(weights[0]), tuple(float(weight) for weight in weights)))
     return found[0] if len(found) == 1 else None
@@ -78,13 +90,10 @@ def _places(models: Comparison, read: Comparison) -> list[tuple[tuple[str, str],
     return found
 
 
-def _products(
+def _held(
     models: Comparison, parents: Sequence[Checkpoint], names: tuple[str, str], rows: Rows
-) -> np.ndarray | None:
-    """Scalar products of a, b and the parents in one tensor, as changes to the base where one is named.
-
-    None where a parent has no such tensor.
-    """
+) -> list[torch.Tensor] | None:
+    """One tensor of a, b, the parents and the base if there is one, (values,) each; None where one of them has none."""
     models.check()
     shape = models.a.shapes[names[0]]
     own = [(models.a, names[0]), (models.b, names[1])]
@@ -94,14 +103,18 @@ def _products(
         if name is None:
             return None
         own.append((parent, name))
-    values = [_values(checkpoint, name, rows) for checkpoint, name in own]
+    return [_values(checkpoint, name, rows) for checkpoint, name in own]
+
+
+def _products(values: Sequence[torch.Tensor], based: bool) -> np.ndarray | None:
+    """Scalar products of a, b and the parents in one tensor, as changes to the base, the last, where one is named."""
     total = np.zeros((len(values), len(values)))
     for start in range(0, len(values[0]), CHUNK):
         part = torch.stack([side[start : start + CHUNK].double() for side in values])
         total += (part @ part.T).numpy()
     if not np.isfinite(total).all():
         return None
-    if models.base is not None:
+    if based:
         turned = np.hstack([np.eye(len(total) - 1), -np.ones((len(total) - 1, 1))])
         total = turned @ total @ turned.T
     return total
@@ -124,6 +137,29 @@ def _fit(products: np.ndarray, target: int, count: int) -> _Fit | None:
     alone = min(products[target, target] - 2 * products[target, i] + products[i, i] for i in others)
     without = [_least_squares(products, target, [i for i in others if i != place])[1] for place in others]
     return _Fit(weights, left <= LEFT_OVER * alone, np.array(without) >= NEEDED * left, count)
+
+
+def _stored(values: Sequence[torch.Tensor], target: int, dtype: str, based: bool) -> Stored:
+    others = [side for place, side in enumerate(values[:-1] if based else values) if place != target]
+    return Stored(values[target], tuple(others), values[-1] if based else None, getattr(torch, dtype))
+
+
+def _fits_of_rounded(stored: Sequence[tuple[Stored, int]]) -> list[_Fit]:
+    """The tensors of a target kept in 16 bit, all with the weights that meet most of them; none where no weights do."""
+    differing = [(tensor, count) for tensor, count in stored if not tensor.equals_a_parent]
+    tensors = [tensor for tensor, _ in differing]
+    found = weights_of_rounded(tensors) if tensors else None
+    if found is None:
+        return []
+    weights, way = found
+    without = [weights_without(tensors, place) for place in range(len(weights))]
+    fits = []
+    for tensor, count in differing:
+        left = missed_by(weights, tensor, way)
+        least = max(NEEDED * left, LEFT_OVER)
+        needed = [other is None or missed_by(other, tensor, way) >= least for other in without]
+        fits.append(_Fit(weights, left <= LEFT_OVER, np.array(needed), count))
+    return fits
 
 
 def _least_squares(products: np.ndarray, target: int, others: Sequence[int]) -> tuple[np.ndarray, float]:

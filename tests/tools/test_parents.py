@@ -65,6 +65,79 @@ def test_rounded_to_16_bit_the_weights_stay() -> None:
         assert found is not None and found.weights == pytest.approx([0.6, 0.4], abs=0.02)
 
 
+def near(base: Small, tuned_once: Small, share: float, dtype: torch.dtype) -> Small:
+    """The base with its training scaled so that it lies so far from the base, in 16 bit."""
+    matrices = [name for name, value in base.tensors.items() if value.dim() >= 2]
+    apart = sum(float((tuned_once.tensors[n] - base.tensors[n]).square().sum()) for n in matrices)
+    scale = share * (sum(float(base.tensors[n].square().sum()) for n in matrices) / apart) ** 0.5
+    change = {n: (value + scale * (tuned_once.tensors[n] - value)).to(dtype) for n, value in base.tensors.items()}
+    return base.with_tensors(change)
+
+
+def rounded_mean(models: list[Small], weights: list[float], dtype: torch.dtype, parts: bool = False) -> Small:
+    """The mean in 16 bit; with `parts`, every product in 16 bit before it, as programs that merge in 16 bit do."""
+    if not parts:
+        exact = mean([m.with_tensors({n: v.double() for n, v in m.tensors.items()}) for m in models], weights)
+        return exact.with_tensors({name: value.float().to(dtype) for name, value in exact.tensors.items()})
+    factors = torch.tensor(weights, dtype=dtype)
+    tensors = {}
+    for name in models[0].tensors:
+        stacked = torch.stack([model.tensors[name] for model in models])
+        tensors[name] = (factors.view(-1, *[1] * (stacked.dim() - 1)) * stacked).sum(dim=0)
+    return models[0].with_tensors(tensors)
+
+
+@pytest.mark.parametrize("weights", [[0.6, 0.4], [0.5, 0.5], [0.137, 0.863], [0.5, 0.3, 0.2], [0.4, 0.3, 0.2, 0.1]])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("llama", torch.bfloat16), ("gpt2", torch.bfloat16), ("bert", torch.float16)]
+)
+@pytest.mark.parametrize("parts", [False, True], ids=["mean rounded", "parts rounded"])
+def test_siblings_a_hundredth_apart_in_16_bit(
+    kind: str, dtype: torch.dtype, weights: list[float], parts: bool
+) -> None:
+    base = trained(kind, 1)
+    parents = [near(base, tuned(kind, 1, 3 + i), 0.01, dtype) for i in range(len(weights))]
+    child = rounded_mean(parents, weights, dtype, parts)
+    for one, other, side in ((child, parents[0], "a"), (parents[0], child, "b")):
+        found = explained(one, other, parents[1:])
+        assert found is not None and found.side == side and found.weights == pytest.approx(weights, abs=0.02)
+    stranger = trained(kind, 2).with_tensors({n: v.to(dtype) for n, v in trained(kind, 2).tensors.items()})
+    more = explained(child, parents[0], [*parents[1:], stranger])
+    assert more is not None and more.weights == pytest.approx([*weights, 0.0], abs=0.02) and more.weights[-1] == 0.0
+
+
+def test_task_arithmetic_in_16_bit() -> None:
+    base = trained("llama", 1)
+    start = base.with_tensors({name: value.bfloat16() for name, value in base.tensors.items()})
+    parents = [near(base, tuned("llama", 1, language), 0.01, torch.bfloat16) for language in (3, 4)]
+    child = rounded_mean([start, *parents], [-0.5, 0.8, 0.7], torch.bfloat16)
+    found = explained(child, parents[0], [parents[1]], start)
+    assert found is not None and found.side == "a" and found.weights == pytest.approx([0.8, 0.7], abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "bert", "qwen2"])
+def test_training_in_16_bit_is_no_merge_however_near(kind: str, dtype: torch.dtype) -> None:
+    base = trained(kind, 1)
+    steps = {count: tuned(kind, 1, 3, count) for count in (10, 23, 24, 25, 26, 27, 40)}
+    siblings = [tuned(kind, 1, language) for language in (3, 4, 5)]
+
+    def at(share: float, model: Small) -> Small:
+        return base.with_tensors({n: (v + share * (model.tensors[n] - v)).to(dtype) for n, v in base.tensors.items()})
+
+    for share in (1.0, 0.1, 0.01):
+        here = {count: at(share, model) for count, model in steps.items()}
+        brothers, start = [at(share, model) for model in siblings], at(0.0, base)
+        assert explained(here[25], here[24], [here[26]]) is None
+        assert explained(here[25], here[23], [here[27]]) is None
+        assert explained(here[25], here[10], [here[40]]) is None
+        assert explained(here[25], here[24], [here[26], here[27]]) is None
+        assert explained(here[10], start, [here[25]]) is None
+        assert explained(brothers[0], brothers[1], [brothers[2]]) is None
+        assert explained(brothers[0], start, brothers[1:]) is None
+        assert explained(brothers[0], brothers[1], [brothers[2]], start) is None
+
+
 def test_a_spherical_mean_shows_its_effective_weights() -> None:
     one, other = trained("llama", 1), trained("llama", 2)
     found = explained(spherical(one, other, 0.5), one, [other])
