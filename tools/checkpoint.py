@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 SIDE_FILE_BYTES = 64_000_000
 # The largest mixture-of-experts models published have about 90,000 tensors over all their shards.
 MAX_TENSORS = 200_000
+# Read at once of values that have to be decoded: a disk does it in far less than the half second of a stop.
+READ_AT_ONCE = 8 * 2**20
 # How a file begins that only says where the weights lie, as a clone without Git LFS leaves it.
 GIT_LFS = b"version https://git-lfs"
 # The longest tensor names published have about 150 characters.
@@ -84,8 +87,11 @@ class StoredFile(Protocol):
 class BufferedFile(StoredFile, Protocol):
     """A file that can be read without taking new memory each time."""
 
-    def read_into(self, start: int, buffer: memoryview) -> None:
-        """Fill the buffer with the bytes from start on. Raises as `read`."""
+    def read_into(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes from start up to stop, in order, each time as many as the buffer holds and in it.
+
+        Raises as `read`.
+        """
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ class Checkpoint(ABC):
         self.undecoded: dict[str, str] = {}
         self.stored_as = dict(self.dtypes)
         self._seen: dict[str, int] = {}
+        self._counting = threading.Lock()
         self.bytes_total = sum(file.size for file in self.weight_files)
 
     @property
@@ -152,7 +159,8 @@ class Checkpoint(ABC):
 
     def _count(self, name: str, read: int, whole: int) -> None:
         """Note that `read` of a tensor's `whole` bytes were read."""
-        self._seen[name] = min(whole, self._seen.get(name, 0) + read)
+        with self._counting:
+            self._seen[name] = min(whole, self._seen.get(name, 0) + read)
 
     @property
     def has_weights(self) -> bool:
@@ -186,12 +194,16 @@ class Checkpoint(ABC):
             raise ValueError("a tensor without axes has no rows")
         return self.read(name)[start:stop].clone()
 
-    def read_into(self, name: str, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
-        """The rows as `read_rows` returns them; in `buffer` (bytes) where the format stores them as they are.
+    def blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The rows from start up to stop in order, so many at a time; in `buffer` (bytes) where they lie so in a file.
 
-        The next call may overwrite what this one returned.
+        A block may be overwritten by the next. Raises as `read`.
         """
-        return self.read_rows(name, start, stop)
+        row_bytes = max(1, _row_bytes(self.shapes[name], self.dtypes[name]))
+        many = max(rows, READ_AT_ONCE // row_bytes // rows * rows)
+        for first in range(start, stop, many):
+            values = self.read_rows(name, first, min(stop, first + many))
+            yield from values.split(rows)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:  # noqa: B027 - where reading is cheap there is nothing to do
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
@@ -227,6 +239,12 @@ class MetadataCheckpoint(Checkpoint):
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Raise UserError: there are no weights."""
         raise UserError("no_weights", name=self.ref.name)
+
+
+def _row_bytes(shape: Sequence[int], dtype: str) -> int:
+    import torch
+
+    return math.prod(shape[1:]) * getattr(torch, dtype).itemsize
 
 
 def join_shards(model: ModelFiles, find: Callable[[StoredFile], Mapping[str, Found]]) -> dict[str, Found]:

@@ -13,8 +13,10 @@ import torch
 from tests.small_models import Small, trained, tuned
 from tools import streaming
 from tools.audit import compare
+from tools.comparison import TensorPair
 from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
+from tools.view import SeenCheckpoint, unchanged
 
 DEEP = "llama_deep"
 
@@ -25,7 +27,7 @@ def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.sampling.READ_ALL_BYTES", 0)
     monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 16 * 64)
     monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 3)
-    monkeypatch.setattr("tools.streaming.PIECE_BYTES", 4096)
+    monkeypatch.setattr("tools.streaming.PART_BLOCKS", 4)
     monkeypatch.setattr("tools.streaming.BLOCK_VALUES", 512)
 
 
@@ -140,15 +142,13 @@ def test_a_stop_ends_any_read(tmp_path: Path, full: bool) -> None:
 
 
 def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", 256)
+    monkeypatch.setattr(streaming, "BLOCK_VALUES", 128)
     model = in_bfloat16(trained(DEEP, 1))
     pressed = threading.Event()
     with (
         open_checkpoint(saved(tmp_path, "a", model)) as a,
         open_checkpoint(saved(tmp_path, "b", noisy(model, 0.1))) as b,
     ):
-        from tools.comparison import TensorPair
-
         pairs = [TensorPair(name, name, 0, None) for name, shape in a.shapes.items() if len(shape) == 2]
         with pytest.raises(Cancelled), streaming.Stream(a, b, pairs, pressed.is_set) as stream:
             for _ in stream.results(lambda: None):
@@ -157,13 +157,49 @@ def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: 
         assert time.monotonic() - begun < 0.5
 
 
-def test_buffers_are_used_again(tmp_path: Path) -> None:
+def test_a_buffer_is_used_again_for_each_block(tmp_path: Path) -> None:
     model = in_bfloat16(trained(DEEP, 1))
     buffer = torch.empty(4096, dtype=torch.uint8)
     name = "model.layers.0.mlp.up_proj.weight"
     with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
-        rows = checkpoint.read_into(name, 3, 7, buffer)
-        assert rows.data_ptr() == buffer.data_ptr()
-        assert torch.equal(rows, model.tensors[name][3:7])
-        too_many = checkpoint.read_into(name, 0, 96, buffer)
-        assert too_many.data_ptr() != buffer.data_ptr() and torch.equal(too_many, model.tensors[name])
+        blocks = []
+        for rows in checkpoint.blocks(name, 3, 17, 4, buffer):
+            assert rows.data_ptr() == buffer.data_ptr()
+            blocks.append(rows.clone())
+        assert [len(rows) for rows in blocks] == [4, 4, 4, 2]
+        assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
+        too_many = list(checkpoint.blocks(name, 0, 96, 96, buffer))
+        assert len(too_many) == 1 and torch.equal(too_many[0], model.tensors[name])
+        assert too_many[0].data_ptr() != buffer.data_ptr()
+
+
+def test_values_that_are_decoded_come_in_the_same_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.checkpoint.READ_AT_ONCE", 5 * 64 * 2)
+    model = in_bfloat16(trained(DEEP, 1))
+    name = "model.layers.0.mlp.up_proj.weight"
+    with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
+        seen = SeenCheckpoint(checkpoint, unchanged(checkpoint))
+        blocks = list(seen.blocks(name, 3, 17, 2, torch.empty(0, dtype=torch.uint8)))
+    assert [len(rows) for rows in blocks] == [2] * 7
+    assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
+
+
+@pytest.mark.parametrize("block", [64, 512, 100_000])
+def test_the_rows_that_differ_most_do_not_depend_on_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(streaming, "BLOCK_VALUES", block)
+    model = in_bfloat16(trained(DEEP, 1))
+    other = with_one_row_changed(noisy(model, 0.01))
+    name = "model.layers.1.mlp.up_proj.weight"
+    last = model.tensors[name].shape[0] - 3
+    with open_checkpoint(saved(tmp_path, "a", model)) as a, open_checkpoint(saved(tmp_path, "b", other)) as b:
+        pairs = [TensorPair(name, name, 0, None) for name, shape in a.shapes.items() if len(shape) == 2]
+        found = []
+        for workers in (1, 2):
+            monkeypatch.setattr(streaming, "MOST_WORKERS", workers)
+            with streaming.Stream(a, b, pairs, None) as stream:
+                found.append({held.a: held for held in stream.results(lambda: None)})
+        assert found[0] == found[1] and not found[0][name].equal
+        start, stop = found[0][name].rows
+        assert start <= last < stop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,20 +55,23 @@ class PlainCheckpoint(Checkpoint):
         begin, end, rows = _rows(entry, start, stop)
         return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
 
-    def read_into(self, name: str, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
-        """The rows as `read_rows` returns them, in `buffer` where they fit; the next call may overwrite them."""
+    def blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The rows from start up to stop in order, so many at a time, in `buffer` where they fit."""
         import torch
 
         entry = self._entries[name]
-        begin, end, rows = _rows(entry, start, stop)
+        begin, end, _ = _rows(entry, start, stop)
+        row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
         plain = entry.readable and entry.dtype != "bool" and isinstance(entry.file, BufferedFile)
-        if not plain or not 0 < end - begin <= buffer.numel():
-            return self.read_rows(name, start, stop)
+        if not plain or not 0 < rows * row_bytes <= buffer.numel():
+            yield from super().blocks(name, start, stop, rows, buffer)
+            return
         assert isinstance(entry.file, BufferedFile)
-        part = buffer[: end - begin]
-        entry.file.read_into(begin, part.numpy().data)
-        self._count(name, end - begin, entry.stop - entry.start)
-        return part.view(getattr(torch, entry.dtype)).reshape(rows, *entry.shape[1:])
+        dtype: torch.dtype = getattr(torch, entry.dtype)
+        whole, shape = buffer[: rows * row_bytes], (-1, *entry.shape[1:])
+        for part in entry.file.read_into(begin, end, whole.numpy().data):
+            self._count(name, len(part), entry.stop - entry.start)
+            yield whole[: len(part)].view(dtype).reshape(shape)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

@@ -46,20 +46,28 @@ class LocalFile:
         if not 0 <= start <= stop <= self.size:
             raise UserError("truncated", file=self.name)
         data = bytearray(stop - start)
-        self.read_into(start, memoryview(data))
+        view = memoryview(data)
+        with self._opened() as stream:
+            stream.seek(start)
+            for begin in range(0, len(data), _BLOCK):
+                self._fill(stream, view[begin : begin + _BLOCK])
         return data
 
-    def read_into(self, start: int, buffer: memoryview) -> None:
-        """Fill the buffer with the bytes from start on. Raises UserError as `read`."""
-        if not 0 <= start <= start + len(buffer) <= self.size:
+    def read_into(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes from start up to stop, each time as many as the buffer holds. Raises UserError as `read`."""
+        if not 0 <= start <= stop <= self.size:
             raise UserError("truncated", file=self.name)
         with self._opened() as stream:
             stream.seek(start)
-            for begin in range(0, len(buffer), _BLOCK):
-                self._check()
-                part = buffer[begin : begin + _BLOCK]
-                if stream.readinto(part) != len(part):
-                    raise UserError("changed_file", file=self.name)
+            for begin in range(start, stop, len(buffer)):
+                part = buffer[: stop - begin]
+                self._fill(stream, part)
+                yield part
+
+    def _fill(self, stream: io.BufferedReader, part: memoryview) -> None:
+        self._check()
+        if stream.readinto(part) != len(part):
+            raise UserError("changed_file", file=self.name)
 
     def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
         """A local file is read when it is read."""
