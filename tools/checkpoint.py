@@ -194,16 +194,16 @@ class Checkpoint(ABC):
             raise ValueError("a tensor without axes has no rows")
         return self.read(name)[start:stop].clone()
 
-    def blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
         """The rows from start up to stop in order, so many at a time; in `buffer` (bytes) where they lie so in a file.
 
         A block may be overwritten by the next. Raises as `read`.
         """
         row_bytes = max(1, _row_bytes(self.shapes[name], self.dtypes[name]))
-        many = max(rows, READ_AT_ONCE // row_bytes // rows * rows)
+        many = max(1, READ_AT_ONCE // (row_bytes * rows)) * rows
         for first in range(start, stop, many):
             values = self.read_rows(name, first, min(stop, first + many))
-            yield from values.split(rows)
+            yield from (values[i : i + rows] for i in range(0, len(values), rows))
 
     def expect(self, wanted: Iterable[Wanted]) -> None:  # noqa: B027 - where reading is cheap there is nothing to do
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
@@ -244,7 +244,7 @@ class MetadataCheckpoint(Checkpoint):
 def _row_bytes(shape: Sequence[int], dtype: str) -> int:
     import torch
 
-    return math.prod(shape[1:]) * getattr(torch, dtype).itemsize
+    return math.prod(shape[1:]) * int(getattr(torch, dtype).itemsize)
 
 
 def join_shards(model: ModelFiles, find: Callable[[StoredFile], Mapping[str, Found]]) -> dict[str, Found]:

@@ -20,7 +20,7 @@ from tools.errors import Cancelled
 from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
-from tools.vocabulary import Vocabulary, read_vocabulary
+from tools.vocabulary import Vocabulary, read_vocabularies
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
@@ -412,7 +412,7 @@ class Comparison:
 
     @cached_property
     def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
-        return read_vocabulary(self.a), read_vocabulary(self.b)
+        return read_vocabularies(self.a, self.b)
 
     @cached_property
     def shared_tokens(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -46,6 +46,10 @@ GRID_ROWS = 24
 GRID_TOLERANCE = 0.12
 LARGEST_SPECTRUM = 768
 PRUNED_SHARE = 0.02
+# Sums of squares lose what is below a hundred-millionth of them; this is well above its root.
+SUMS_BLUR = 1e-5
+# Enough to see that a tensor is not the other one rounded.
+FIRST_VALUES = 4096
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,12 @@ def distinct_values(values: torch.Tensor) -> int:
 
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     """Which side is the other one rounded to a 16-bit or 8-bit float, whatever type the file says."""
+    x, y = a.to(torch.float32), b.to(torch.float32)
     for coarse in (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
-        x, y = (side.to(torch.float32) for side in (a, b))
+        # Of nearly all pairs the first values tell that they are not one rounded.
+        first_x, first_y = (side.flatten()[:FIRST_VALUES].to(coarse).float() for side in (x, y))
+        if not torch.equal(first_x, first_y):
+            continue
         x_there, y_there = x.to(coarse).float(), y.to(coarse).float()
         if torch.equal(x_there, y_there) and not torch.equal(x, y):
             exact_a, exact_b = torch.equal(x, x_there), torch.equal(y, y_there)
@@ -216,17 +224,27 @@ def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
     best: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] = (x, y, None)
     least = _relative(x, y)
     flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
+    squares = flat_x.square(), flat_y.square(), flat_x * flat_y
     for axes in ((0, 1), (1,), (0,)):
         if np.prod([flat_y.shape[axis] for axis in axes]) < FEWEST_PER_SCALE:
             continue
-        lengths = [side.norm(dim=axes, keepdim=True).clamp_min(1e-300) for side in (flat_x, flat_y)]
-        sign = (flat_x * flat_y).sum(dim=axes, keepdim=True).sign()
+        sums = [values.sum(dim=axes, keepdim=True) for values in squares]
+        lengths = [values.sqrt().clamp_min(1e-300) for values in sums[:2]]
+        if _left_by_sums(lengths[0], lengths[1], sums[2]) >= SCALE_LEAVES * least + SUMS_BLUR:
+            continue
         halfway = (lengths[1] / lengths[0]).sqrt()
-        scaled = (flat_x * halfway).reshape(x.shape), (flat_y * sign / halfway).reshape(y.shape)
+        scaled = (flat_x * halfway).reshape(x.shape), (flat_y * sums[2].sign() / halfway).reshape(y.shape)
         left = _relative(*scaled)
         if left < SCALE_LEAVES * least:
             best, least = (*scaled, halfway.expand_as(flat_x).reshape(x.shape)), left
     return best
+
+
+def _left_by_sums(x: torch.Tensor, y: torch.Tensor, both: torch.Tensor) -> float:
+    """What `_relative` is once vectors of these lengths and products met halfway, up to SUMS_BLUR."""
+    # Met halfway both have the length sqrt(x y), and what is left of them is 2 (x y - |<x, y>|).
+    size = (x * y).sum()
+    return math.sqrt(max(0.0, float(2.0 * (size - both.abs().sum()) / size.clamp_min(1e-300))))
 
 
 def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor) -> Difference:
@@ -341,7 +359,7 @@ def _block_kurtosis(matrix: torch.Tensor) -> float:
     kept = spread.squeeze(1) > 0
     if int(kept.sum()) < 8:
         return 3.0
-    return float((blocks[kept] / spread[kept].sqrt()).pow(4).mean())
+    return float((blocks[kept].square() / spread[kept]).square().mean())
 
 
 def _low_rank(matrix: torch.Tensor) -> int | None:
@@ -366,7 +384,7 @@ def _is_white(matrix: torch.Tensor) -> bool:
         return False
     centred = matrix - matrix.mean()
     variance = float(centred.square().mean())
-    kurtosis = float(centred.pow(4).mean()) / variance**2
+    kurtosis = float(centred.square().square().mean()) / variance**2
     if abs(kurtosis - 3.0) > 0.1 + 4.0 * math.sqrt(24.0 / count):
         return False
     rows, columns = matrix.shape

@@ -131,10 +131,9 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
         models.full = True
         sample = sampled_comparison(models, progress)
         _stream(measured, sample, listener, progress)
-    # Where the order of units already links the two, nobody moved them.
-    in_order = links("unit_order", measured.findings["unit_order"])
-    aligned = sample if in_order else aligned_comparison(models, progress)
-    measured.ask(OF_WHOLE_LAYERS, aligned, listener)
+    aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
+    if OF_WHOLE_LAYERS not in measured.findings:
+        measured.ask(OF_WHOLE_LAYERS, aligned, listener)
     _after_a_link(measured, listener)
     if not measured.linked():
         measured.power = _power(measured, sample, aligned, listener)
@@ -150,6 +149,11 @@ def _equal_so_far(measured: Measured) -> bool:
     return isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["rounded_to"]
 
 
+def _in_place(measured: Measured) -> bool:
+    """Whether the order of units already links the two: then nobody moved them, and no whole layers are read."""
+    return links("unit_order", measured.findings["unit_order"])
+
+
 def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
     """Read everything; what does not depend on it is asked meanwhile. Equality is judged where the two differ most."""
     started = time.monotonic()
@@ -162,6 +166,8 @@ def _stream(measured: Measured, sample: PartialComparison, listener: Listener | 
         for name in _in_order(all_probes()):
             if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
                 measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
+        if _in_place(measured):
+            measured.ask(OF_WHOLE_LAYERS, sample, listener)
         for found in stream.results(sample.check):
             held.append(found)
             tell(listener, "read", "progress", None, {"tensor": found.a, "other": found.b, "equal": found.equal})

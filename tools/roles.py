@@ -27,6 +27,8 @@ from tools.checkpoint import Checkpoint
 FEWEST_UNITS = 16
 # A tensor whose values repeat this much (masks, constants, small integer tables) was not learned.
 FEWEST_DISTINCT_VALUES = 32
+# Where they are looked for before all values are.
+FIRST_VALUES = 4096
 # With fewer levels than this a tensor is a mask or a constant, whatever rounding was done.
 FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
@@ -324,7 +326,7 @@ class Layout:
             values = self._sample(name)
             self._fixed[name] = (
                 not bool(torch.isfinite(values).all())
-                or _distinct(values) < min(FEWEST_LEVELS, values.numel())
+                or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
                 or _is_table(values)
             )
         return self._fixed[name]
@@ -332,9 +334,8 @@ class Layout:
     def _is_learned(self, name: str) -> bool:
         if len(self.checkpoint.shapes[name]) < 2:
             return True
-        return not self._is_fixed(name) and _distinct(self._sample(name)) >= min(
-            FEWEST_DISTINCT_VALUES, self.size(name)
-        )
+        fewest = min(FEWEST_DISTINCT_VALUES, self.size(name))
+        return not self._is_fixed(name) and _holds_levels(self._sample(name), fewest)
 
     def _named_mlps(self) -> tuple[HiddenUnits, ...]:
         blocks: dict[str, list[str]] = defaultdict(list)
@@ -455,6 +456,11 @@ def _distinct(values: torch.Tensor) -> int:
     return len(np.unique(values.numpy()))
 
 
+def _holds_levels(values: torch.Tensor, fewest: int) -> bool:
+    """Whether there are so many different values; nearly always the first few thousand tell."""
+    return _distinct(values.flatten()[:FIRST_VALUES]) >= fewest or _distinct(values) >= fewest
+
+
 def _part(name: str, axis: int) -> str:
     for part in ("gate", "up", "in", "out"):
         if has_role(name, part):
@@ -466,18 +472,19 @@ def _is_table(values: torch.Tensor) -> bool:
     """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
     if (values == 0).float().mean() > 0.8 and (values >= 0).all():
         return True
-    return any(_recurrence_residual(v) < TABLE_RESIDUAL for v in (values, values.T) if v.shape[1] >= 48)
+    return any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= 48)
 
 
-def _recurrence_residual(rows: torch.Tensor, order: int = 8) -> float:
-    """Median share of a row's energy that its best linear recurrence of `order` leaves unexplained, in 0..1."""
-    shares = []
-    for row in rows[:: max(1, rows.shape[0] // 8)][:8].double():
+def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:
+    """True where the best linear recurrence of `order` leaves next to nothing of the energy of most of some rows."""
+    some = [row for row in rows[:: max(1, rows.shape[0] // 8)][:8].double() if float(row.abs().max()) > 0.0]
+    unexplained = 0
+    for row in some:
         windows = row.unfold(0, order + 1, 1)
-        if float(row.abs().max()) == 0.0:
-            continue
         past, present = windows[:, :order], windows[:, order]
         solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
         left = present - (past @ solution).squeeze(1)
-        shares.append(float(left.square().sum() / present.square().sum().clamp_min(1e-300)))
-    return sorted(shares)[len(shares) // 2] if shares else 1.0
+        unexplained += float(left.square().sum() / present.square().sum().clamp_min(1e-300)) >= TABLE_RESIDUAL
+        if 2 * unexplained >= len(some):
+            return False
+    return bool(some)

@@ -135,8 +135,8 @@ class Stream:
         difference = torch.empty(rows * self._row_values(pair))
         most, worst = -1.0, (start, stop)
         blocks = zip(
-            self._a.blocks(pair.a, start, stop, rows, buffers[0]),
-            self._b.blocks(pair.b, start, stop, rows, buffers[1]),
+            self._a.read_blocks(pair.a, start, stop, rows, buffers[0]),
+            self._b.read_blocks(pair.b, start, stop, rows, buffers[1]),
             strict=True,
         )
         for first, (x, y) in zip(range(start, stop, rows), blocks, strict=True):

@@ -18,10 +18,22 @@ class Vocabulary:
     special: frozenset[str] = frozenset()
 
 
+def read_vocabularies(a: Checkpoint, b: Checkpoint) -> tuple[Vocabulary | None, Vocabulary | None]:
+    """The vocabularies of two models; a file that both have is parsed once, and is one object then."""
+    parsed: dict[bytes, Vocabulary | None] = {}
+    return _read(a, parsed), _read(b, parsed)
+
+
 def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, vocab.txt); None without."""
+    return _read(checkpoint, {})
+
+
+def _read(checkpoint: Checkpoint, parsed: dict[bytes, Vocabulary | None]) -> Vocabulary | None:
     if text := checkpoint.side_file("tokenizer.json"):
-        return parse_tokenizer_json(text)
+        if text not in parsed:
+            parsed[text] = parse_tokenizer_json(text)
+        return parsed[text]
     if text := checkpoint.side_file("vocab.json"):
         added = checkpoint.side_file("added_tokens.json") or b"{}"
         special = checkpoint.side_file("special_tokens_map.json") or b"{}"

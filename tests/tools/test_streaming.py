@@ -163,12 +163,12 @@ def test_a_buffer_is_used_again_for_each_block(tmp_path: Path) -> None:
     name = "model.layers.0.mlp.up_proj.weight"
     with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
         blocks = []
-        for rows in checkpoint.blocks(name, 3, 17, 4, buffer):
+        for rows in checkpoint.read_blocks(name, 3, 17, 4, buffer):
             assert rows.data_ptr() == buffer.data_ptr()
             blocks.append(rows.clone())
         assert [len(rows) for rows in blocks] == [4, 4, 4, 2]
         assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
-        too_many = list(checkpoint.blocks(name, 0, 96, 96, buffer))
+        too_many = list(checkpoint.read_blocks(name, 0, 96, 96, buffer))
         assert len(too_many) == 1 and torch.equal(too_many[0], model.tensors[name])
         assert too_many[0].data_ptr() != buffer.data_ptr()
 
@@ -179,7 +179,7 @@ def test_values_that_are_decoded_come_in_the_same_blocks(tmp_path: Path, monkeyp
     name = "model.layers.0.mlp.up_proj.weight"
     with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
         seen = SeenCheckpoint(checkpoint, unchanged(checkpoint))
-        blocks = list(seen.blocks(name, 3, 17, 2, torch.empty(0, dtype=torch.uint8)))
+        blocks = list(seen.read_blocks(name, 3, 17, 2, torch.empty(0, dtype=torch.uint8)))
     assert [len(rows) for rows in blocks] == [2] * 7
     assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
 

@@ -55,7 +55,7 @@ class PlainCheckpoint(Checkpoint):
         begin, end, rows = _rows(entry, start, stop)
         return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
 
-    def blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
         """The rows from start up to stop in order, so many at a time, in `buffer` where they fit."""
         import torch
 
@@ -64,7 +64,7 @@ class PlainCheckpoint(Checkpoint):
         row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
         plain = entry.readable and entry.dtype != "bool" and isinstance(entry.file, BufferedFile)
         if not plain or not 0 < rows * row_bytes <= buffer.numel():
-            yield from super().blocks(name, start, stop, rows, buffer)
+            yield from super().read_blocks(name, start, stop, rows, buffer)
             return
         assert isinstance(entry.file, BufferedFile)
         dtype: torch.dtype = getattr(torch, entry.dtype)
