@@ -162,7 +162,9 @@ class Comparison:
             tokens = [self.token_vectors(each, by_row=basis == "rows") for each in SIDES]
             wide = max(each.shape[1] for each in tokens) > TOKENS_FITTED
             few = torch.from_numpy(spread_indices(len(tokens[0]), TOKENS_FITTED if wide else TOKENS_READ))
+            self.check()
             self._common[basis] = common_coordinates(tokens[0][few], tokens[1][few])
+            self.check()
         return self._common[basis][SIDES.index(side)]
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy import stats
@@ -12,6 +14,7 @@ Vectors = torch.Tensor  # (units, features), float32
 # A linear map is fitted on at most so many units, and on a quarter as many directions as units, or it fits anything.
 UNITS_FITTED = 1024
 UNITS_PER_DIRECTION = 2
+UNITS_AT_ONCE = 2048
 
 
 def centred_unit_rows(vectors: Vectors) -> Vectors:
@@ -30,22 +33,29 @@ def cosines(first: Vectors, second: Vectors) -> np.ndarray:
     return (centred_unit_rows(first) @ centred_unit_rows(second).T).double().numpy()
 
 
-def unpredicted(vectors: Vectors, known: Vectors) -> Vectors:
+def unpredicted(vectors: Vectors, known: Vectors, check: Callable[[], None] = lambda: None) -> Vectors:
     """Rows of `vectors` less what a linear map of the same units' rows in `known` tells of them; both centred.
 
     The map is fitted by least squares on the strongest directions of `known`, in one model alone. What is left is
-    what the second description says beyond the first.
+    what the second description says beyond the first. `check` is called several times a second and may raise.
     """
+    check()
     chosen = torch.from_numpy(spread_indices(len(known), UNITS_FITTED))
     some = known[chosen].double()
     energy, directions = torch.linalg.eigh(some @ some.T)
+    check()
     most = len(chosen) // UNITS_PER_DIRECTION
     energy, directions = energy[-most:], directions[:, -most:]
     strong = energy > 1e-10 * energy[-1].clamp_min(1e-30)
-    directions = directions[:, strong] / energy[strong]
-    along = (known.double() @ some.T) @ directions
-    left: Vectors = vectors.double() - along @ ((directions * energy[strong]).T @ vectors[chosen].double())
-    return left.float()
+    directions, energy = directions[:, strong], energy[strong]
+    along = some.T @ (directions / energy)
+    told = directions.T @ vectors[chosen].double()
+    left = torch.empty(vectors.shape)
+    for start in range(0, len(vectors), UNITS_AT_ONCE):
+        check()
+        part = slice(start, start + UNITS_AT_ONCE)
+        left[part] = vectors[part].double() - (known[part].double() @ along) @ told
+    return left
 
 
 def best_partners(similarity: np.ndarray) -> np.ndarray:

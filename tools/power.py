@@ -87,9 +87,7 @@ def _disguised(planted: Model, level: float, comparison: Comparison, shuffled: b
     checkpoint, layout, seed = planted.checkpoint, planted.layout, comparison.seed
 
     def noisy(values: torch.Tensor, name: str) -> torch.Tensor:
-        # Of a large tensor this takes most of a second.
-        comparison.check()
-        return add_noise.noisy(values, share=level, seed=seed, name=name)
+        return add_noise.noisy(values, share=level, seed=seed, name=name, check=comparison.check)
 
     try:
         copy = shuffle_units.shuffled(checkpoint, layout.hidden_units, seed) if shuffled else checkpoint

@@ -96,6 +96,7 @@ class AlignedComparison(PartialComparison):
         bases = [one for one in BASES if self.has_basis(one) and self.fits_basis(side, layer, one)]
         found: dict[Basis, list[torch.Tensor]] = {one: [] for one in bases}
         values = self.checkpoint(side).read(member.name)
+        self.check()
         values = values.T if member.axis == 1 else values
         columns = torch.from_numpy(spread_indices(values.shape[1], FEATURES_READ))
         for start in range(member.start, member.stop, UNITS_AT_ONCE):

@@ -19,17 +19,16 @@ class Vocabulary:
 
 
 def read_vocabularies(a: Checkpoint, b: Checkpoint) -> tuple[Vocabulary | None, Vocabulary | None]:
-    """The vocabularies of two models; a file that both have is parsed once, and is one object then."""
+    """The vocabularies of two models; a tokenizer.json that both have is parsed once."""
     parsed: dict[bytes, Vocabulary | None] = {}
-    return _read(a, parsed), _read(b, parsed)
+    return read_vocabulary(a, parsed), read_vocabulary(b, parsed)
 
 
-def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
-    """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, vocab.txt); None without."""
-    return _read(checkpoint, {})
+def read_vocabulary(checkpoint: Checkpoint, parsed: dict[bytes, Vocabulary | None]) -> Vocabulary | None:
+    """The vocabulary beside the weights (tokenizer.json, vocab.json with merges.txt, vocab.txt); None without.
 
-
-def _read(checkpoint: Checkpoint, parsed: dict[bytes, Vocabulary | None]) -> Vocabulary | None:
+    `parsed` holds what other models' tokenizer.json said, by their bytes.
+    """
     if text := checkpoint.side_file("tokenizer.json"):
         if text not in parsed:
             parsed[text] = parse_tokenizer_json(text)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.small_models import trained, tuned
-from tools.difference import Difference, compare_values
+from tools.difference import SUMS_BLUR, Difference, _left_by_sums, _relative, compare_values
 
 SWAPPED = {"a": "b", "b": "a", None: None}
 
@@ -232,3 +232,15 @@ def test_any_shape_and_scale_gets_an_answer(rows: int, columns: int, seed: int, 
 def test_the_order_of_two_matrices_does_not_matter(rows: int, columns: int, seed: int, scale: float) -> None:
     a, b = gaussian(rows, columns, seed=seed), gaussian(rows, columns, seed=seed + 1)
     both_ways(a, a + scale * b)
+
+
+def test_a_scale_that_is_not_worth_undoing_is_told_without_undoing_it() -> None:
+    # What the sums say a scale would leave is what it leaves once it is undone.
+    x = gaussian(24, 40, seed=1).double()
+    y = x + gaussian(24, 40, seed=2).double()
+    for axes in ((0, 1), (1,), (0,)):
+        lengths = [side.square().sum(dim=axes, keepdim=True).sqrt() for side in (x, y)]
+        both = (x * y).sum(dim=axes, keepdim=True)
+        halfway = (lengths[1] / lengths[0]).sqrt()
+        left = _relative(x * halfway, y * both.sign() / halfway)
+        assert _left_by_sums(lengths[0], lengths[1], both) == pytest.approx(left, abs=SUMS_BLUR / 10)

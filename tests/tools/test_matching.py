@@ -10,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools import matching
+from tools.errors import Cancelled
 from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices, unpredicted
 
 
@@ -98,3 +100,26 @@ def test_few_units_cannot_explain_everything_away() -> None:
     known, own = random(40, 64, seed=1), random(40, 64, seed=2)
     assert float(unpredicted(own, known).norm() / own.norm()) > 0.5
     assert torch.isfinite(unpredicted(own, torch.zeros(40, 64))).all()
+
+
+def test_what_is_predicted_does_not_depend_on_how_much_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, own = random(200, 30, seed=1), random(200, 40, seed=2)
+    whole = unpredicted(own, known)
+    monkeypatch.setattr(matching, "UNITS_AT_ONCE", 7)
+    asked: list[None] = []
+    parts = unpredicted(own, known, lambda: asked.append(None))
+    assert torch.allclose(whole, parts, atol=1e-6)
+    assert len(asked) >= 200 // 7
+
+
+def test_a_stop_ends_a_fit_between_its_steps() -> None:
+    asked = 0
+
+    def stopped() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        unpredicted(random(200, 40, seed=2), random(200, 30, seed=1), stopped)

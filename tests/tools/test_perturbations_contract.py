@@ -28,6 +28,7 @@ from tools.checkpoint import Checkpoint
 from tools.perturbations import (
     Amount,
     NotApplicable,
+    add_noise,
     all_perturbations,
     generator,
     perturbation_named,
@@ -201,6 +202,18 @@ def test_noise_has_the_size_it_says(amount: float) -> None:
     for key, value in before.items():
         if value.numel() >= 2048:
             assert float((seen.read(key) - value).std() / value.std()) == pytest.approx(amount, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [2, 15, 64, 65, 79, 80, 81, 128, 1000])
+def test_noise_drawn_in_parts_is_the_noise_drawn_at_once(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    values = torch.randn(count, generator=torch.Generator().manual_seed(1))
+    at_once = add_noise.noisy(values, 0.2, 0, "x")
+    monkeypatch.setattr(add_noise, "VALUES_AT_ONCE", 64)
+    asked: list[None] = []
+    assert torch.equal(add_noise.noisy(values, 0.2, 0, "x", lambda: asked.append(None)), at_once)
+    assert len(asked) >= max(1, count // 64)
+    expected = torch.randn(count, generator=generator(0, "x")) * (0.2 * values.std()) + values
+    assert torch.allclose(at_once, expected, atol=1e-6)
 
 
 def test_noise_of_two_tensors_is_not_the_same_noise() -> None:

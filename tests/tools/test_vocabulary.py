@@ -11,7 +11,7 @@ from tests.small_models import Held, fresh
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.probes.same_tokenizer import measure, vocabulary_likeness
-from tools.vocabulary import Vocabulary, parse_tokenizer_json, parse_vocab_json, read_vocabulary
+from tools.vocabulary import Vocabulary, parse_tokenizer_json, parse_vocab_json, read_vocabularies, read_vocabulary
 from tools.words import REASONS, TOKENIZERS
 
 WORDS = [f"word{i}" for i in range(400)]
@@ -49,6 +49,15 @@ def test_the_relation_is_named_and_turns_with_the_sides(relation: str) -> None:
 
 def test_every_relation_has_its_words() -> None:
     assert set(RELATIONS) == TOKENIZERS.keys() - {"merges"}
+
+
+def test_equal_vocabularies_are_told_like_nearly_equal_ones() -> None:
+    # Equal ones are not looked at token by token; one token more must change nothing but its own share.
+    same = vocabulary_likeness(numbered(WORDS), numbered(WORDS))
+    nearly = vocabulary_likeness(numbered(WORDS), numbered([*WORDS, "one more"]))
+    for key in ("same_number", "same_order", "most_common_shift", "share_of_a"):
+        assert same[key] == nearly[key]
+    assert same["same_order"] == same["tokens_shared"] == 1.0
 
 
 def test_a_few_special_tokens_lost_on_the_way_change_no_relation() -> None:
@@ -96,7 +105,7 @@ def test_the_older_files_say_the_same() -> None:
         "special_tokens_map.json": json.dumps(special).encode(),
     }
     expected = Vocabulary({"a": 0, "b": 1, "<s>": 2}, ("a b",), frozenset({"<s>"}), frozenset({"<s>"}))
-    assert read_vocabulary(Held({}, None, files)) == expected
+    assert read_vocabulary(Held({}, None, files), {}) == expected
     assert parse_vocab_json(files["vocab.json"], files["merges.txt"]) == Vocabulary(
         {"a": 0, "b": 1}, ("a b",), frozenset()
     )
@@ -105,7 +114,7 @@ def test_the_older_files_say_the_same() -> None:
 @pytest.mark.parametrize("bad", [b"", b"[]", b'{"a": ', b"[" * 100_000, b'{"a": [[[1]]]}', b"\xff\xfe"])
 def test_broken_files_beside_a_good_vocabulary_are_no_tokens(bad: bytes) -> None:
     files = {"vocab.json": b'{"a": 0}', "merges.txt": bad, "added_tokens.json": bad, "special_tokens_map.json": bad}
-    read = read_vocabulary(Held({}, None, files))
+    read = read_vocabulary(Held({}, None, files), {})
     assert read is not None and read.ids == {"a": 0} and not read.special
 
 
@@ -113,3 +122,13 @@ def test_sharing_a_tokenizer_never_decides() -> None:
     model = fresh("llama", 1)
     finding = measure(Comparison(model.held(), fresh("llama", 2).held()))
     assert isinstance(finding, Evidence) and finding.statistic == 1.0 and finding.log10_pvalue is None
+
+
+def test_a_file_that_both_have_is_parsed_once() -> None:
+    document = json.dumps({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}).encode()
+    other = json.dumps({"model": {"type": "BPE", "vocab": {"a": 1, "b": 0}, "merges": []}}).encode()
+    one, same, apart = (Held({}, None, {"tokenizer.json": text}) for text in (document, document, other))
+    a, b = read_vocabularies(one, same)
+    assert a is b and a is not None and a.ids == {"a": 0, "b": 1}
+    a, c = read_vocabularies(one, apart)
+    assert a is not None and c is not None and c.ids == {"a": 1, "b": 0} != a.ids

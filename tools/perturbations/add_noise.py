@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -14,6 +15,7 @@ from tools.view import SeenCheckpoint, changed, unchanged
 KEEPS_FUNCTION = False
 DISGUISE = "noise"
 UNIT = "share of each tensor's standard deviation"
+VALUES_AT_ONCE = 2**22
 AMOUNTS: tuple[Amount, ...] = (0.01, 0.1, 0.5)
 
 
@@ -25,9 +27,26 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     return SeenCheckpoint(checkpoint, tensors)
 
 
-def noisy(values: torch.Tensor, share: float, seed: int, name: str) -> torch.Tensor:
-    """The values plus noise of `share` times their standard deviation; a single value stays as it is."""
-    if values.numel() < 2:
+def noisy(
+    values: torch.Tensor, share: float, seed: int, name: str, check: Callable[[], None] = lambda: None
+) -> torch.Tensor:
+    """The values plus noise of `share` times their standard deviation; a single value stays as it is.
+
+    `check` is called several times a second and may raise.
+    """
+    count = values.numel()
+    if count < 2:
         return values
+    draw = generator(seed, name)
+    noise = torch.empty(values.shape)
+    # As much at once as is drawn alike in one piece: whole numbers of sixteen, the rest with the last.
+    starts = range(0, max(1, count - VALUES_AT_ONCE + 1), VALUES_AT_ONCE)
+    for start in starts:
+        check()
+        stop = count if start == starts[-1] else start + VALUES_AT_ONCE
+        noise.view(-1)[start:stop].normal_(generator=draw)
+    check()
     # In place: a large tensor is not held more often than needed.
-    return torch.randn(values.shape, generator=generator(seed, name)).mul_(share * values.std()).add_(values)
+    noise.mul_(share * values.std()).add_(values)
+    check()
+    return noise

@@ -42,10 +42,10 @@ def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -
     def read() -> torch.Tensor:
         values = tensor.read()
         # As whole numbers of their size, since some small formats cannot be indexed; no bit of a value changes.
-        moved = values.view(SAME_SIZE[values.itemsize]).transpose(0, axis)
-        places = torch.arange(len(moved))
+        stored = values.view(SAME_SIZE[values.itemsize])
+        places = torch.arange(values.shape[axis])
         places[start : start + len(order)] = places[start : start + len(order)][order]
-        return moved[places].transpose(0, axis).contiguous().view(values.dtype)
+        return stored.index_select(axis, places).view(values.dtype)
 
     return SeenTensor(tensor.shape, tensor.dtype, read)
 

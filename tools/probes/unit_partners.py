@@ -96,8 +96,13 @@ def _described(comparison: Comparison, side: Side, basis: Basis) -> Iterator[Des
         if len(layer.members) < 2:
             continue
         by: Basis = basis if comparison.fits_basis(side, layer, basis) else "own"
-        views = [comparison.described(side, layer, member, by) for member in layer.members]
-        yield Description(layer, by, [centred_unit_rows(view) for view in views], [fingerprint(view) for view in views])
+        views, prints = [], []
+        for member in layer.members:
+            view = comparison.described(side, layer, member, by)
+            comparison.check()
+            views.append(centred_unit_rows(view))
+            prints.append(fingerprint(view))
+        yield Description(layer, by, views, prints)
 
 
 def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Description, Description]]:
@@ -126,9 +131,9 @@ def _two_matchings(one: Description, other: Description, check: Callable[[], Non
         few, many = one.views[mine], other.views[theirs]
         if place:
             # What the first tensor already tells of a unit would make both matchings agree in strangers too.
-            few = centred_unit_rows(unpredicted(few, one.views[pairs[0][1]]))
+            few = centred_unit_rows(unpredicted(few, one.views[pairs[0][1]], check))
             check()
-            many = centred_unit_rows(unpredicted(many, other.views[pairs[0][2]]))
+            many = centred_unit_rows(unpredicted(many, other.views[pairs[0][2]], check))
         check()
         few, many = (many, few) if swapped else (few, many)
         matchings.append(best_partners((few[chosen_units(len(few))] @ many.T).double().numpy()))
