@@ -43,7 +43,7 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
     """For each part of a: its answer, and its share of a's learned numbers; largest first.
 
     A part is answered from the tensors that resemble a counterpart once the pair is linked. Where the pair is not
-    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided".
+    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided". Of experts some can be shared.
     """
     layout = comparison.layout_a
     sizes: dict[str, int] = defaultdict(int)
@@ -60,7 +60,7 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
         said = (
             _unlinked(part, answer, findings)
             if answer not in LINKED
-            else _answer(kinds.get(part), size, answer, findings)
+            else _answer(part, kinds.get(part), size, answer, findings)
         )
         found.append({"name": NAMES[part], "answer": said, "share_of_parameters": size / total})
     return found
@@ -84,7 +84,9 @@ def _unlinked(part: str, answer: Answer, findings: Mapping[str, Finding]) -> Ans
     return answer if probes else "undecided"
 
 
-def _answer(kinds: Mapping[str, int] | None, size: int, answer: Answer, findings: Mapping[str, Finding]) -> Answer:
+def _answer(
+    part: str, kinds: Mapping[str, int] | None, size: int, answer: Answer, findings: Mapping[str, Finding]
+) -> Answer:
     if answer in ("identical", "common_origin"):
         return answer
     if not kinds:
@@ -92,6 +94,9 @@ def _answer(kinds: Mapping[str, int] | None, size: int, answer: Answer, findings
         whole = isinstance(same, Evidence) and links("same_values", same) and same.statistic == 1.0
         return answer if whole else "undecided"
     related = sum(n for kind, n in kinds.items() if kind != "unrelated")
+    if part == "expert" and answer == "shared_part" and 0 < related < TRAINING_FREE * size:
+        # Some experts of a mixture can be another's and the rest its own.
+        return "shared_part"
     if related < WHOLE_MODEL * size:
         # Unlike tensors of one part are no null of their own; the whole pair was what the tests judged.
         return "undecided"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,41 @@ def test_experts_made_from_a_dense_model_are_linked_to_it(noise: float, tmp_path
         assert "experts_from_dense" in {change["kind"] for change in result["changes"]}
         assert not {c["kind"] for c in result["changes"]} & {"layers_removed", "layers_repeated"}
     assert compare(a, stranger)["answer"] == "independent"
+
+
+def mixture(own: int, experts: Sequence[int]) -> Small:
+    """A model of its own whose experts are the feed-forward layers of models made apart, by their seeds, in this order."""
+    luck = torch.Generator().manual_seed(own)
+    of = [trained("llama_deep", seed).tensors for seed in experts]
+    tensors: dict[str, torch.Tensor] = {}
+    for name, value in trained("llama_deep", own).tensors.items():
+        if ".mlp." not in name:
+            tensors[name] = value
+            continue
+        before, after = name.split(".mlp.")
+        tensors[f"{before}.mlp.gate.weight"] = torch.randn(len(experts), 64, generator=luck) * 0.02
+        for expert, its in enumerate(of):
+            tensors[f"{before}.mlp.experts.{expert}.{after}"] = its[name].clone()
+    return Small(tensors, trained("llama_deep", own).config, trained("llama_deep", own).files)
+
+
+@pytest.mark.parametrize(
+    "changes", [(), (SHUFFLED,), (SHUFFLED, ("add_noise", 0.1))], ids=["exact", "re-ordered", "re-ordered, 10 % noise"]
+)
+def test_some_experts_of_another_mixture_are_a_shared_part(changes: tuple[Change, ...], tmp_path: Path) -> None:
+    a, b = mixture(3, (3, 1, 2)), mixture(4, (1, 2, 4))
+    for name, amount in changes:
+        a = a.with_tensors(tensors_of(perturbation_named(name).apply(a.held(), amount, 3)))
+    result = compare(a.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
+    assert result["answer"] == "shared_part"
+    (told,) = [change for change in result["changes"] if change["kind"] == "component_only"]
+    taken = {name: v for name, v in a.tensors.items() if ".experts.1." in name or ".experts.2." in name}
+    assert told["amount"] == pytest.approx(share_of(taken, a), rel=0.1)
+    # Two of three experts of every layer; none of the attention, the tokens or the head.
+    parts = {part["name"]: part["answer"] for part in result["components"]}
+    assert parts["experts"] == "shared_part" and {parts["attention"], parts["embeddings"]} == {"undecided"}
+
+
+def test_mixtures_of_their_own_are_independent(tmp_path: Path) -> None:
+    a, b = mixture(3, (3, 5)).saved(tmp_path / "a"), mixture(4, (4, 1)).saved(tmp_path / "b")
+    assert compare(a, b)["answer"] == "independent"
