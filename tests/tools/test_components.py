@@ -163,7 +163,7 @@ def test_experts_made_from_a_dense_model_are_linked_to_it(noise: float, tmp_path
 
 
 def mixture(own: int, experts: Sequence[int]) -> Small:
-    """A model of its own whose experts are the feed-forward layers of models made apart, by their seeds, in this order."""
+    """A model of its own whose experts are the feed-forward layers of models made apart, by their seeds."""
     luck = torch.Generator().manual_seed(own)
     of = [trained("llama_deep", seed).tensors for seed in experts]
     tensors: dict[str, torch.Tensor] = {}
