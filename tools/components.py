@@ -43,8 +43,8 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
     """For each part of a: its answer, and its share of a's learned numbers; largest first.
 
     A part is answered from the tensors that resemble a counterpart once the pair is linked. Where the pair is not
-    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided". Of a mixture's experts some
-    can be shared.
+    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided". Some of a mixture's
+    experts can be shared.
     """
     layout = comparison.layout_a
     sizes: dict[str, int] = defaultdict(int)
