@@ -126,3 +126,20 @@ def test_what_is_said_of_a_merge_was_measured(language: str) -> None:
     assert words(_merged(None, not_these=True)) == [say(language, "merged_not_these")]
     assert words(_merged(None, answer="independent")) == [say(language, "merged_no_link")]
     assert words(_merged(None, answer="undecided")) == [say(language, "merged_unknown")]
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "about"),
+    [
+        ("whats a weight", "article", "weight"),
+        ("啥叫权重", "article", "weight"),
+        ("证明它抄袭", "pressure", ""),
+        ("how do i use my own model", "help", ""),
+        ("怎么用我自己的模型", "help", ""),
+        ("i downloaded a model from huggingface, is it original?", "ask_models", ""),
+        ("我在网上下了个模型，是原创的吗", "ask_models", ""),
+    ],
+)
+def test_first_questions_of_a_visitor(message: str, kind: str, about: str) -> None:
+    intent = read(message, shelf=SHELF)
+    assert (intent.kind, intent.about) == (kind, about)
