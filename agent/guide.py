@@ -63,7 +63,9 @@ TOPICS_OF_KINDS: Mapping[str, tuple[str, ...]] = {
 TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(TOPICS_OF_ANSWERS, ("verdict-words",)),
     **dict.fromkeys(("same_values", "unit_order", "unit_partners", "hidden_unit", "layer"), ("how-we-compare",)),
-    **dict.fromkeys(("value_order", "coordinate_order", "shared_additions", "shared_start", "weight"), ("how-we-compare",)),
+    **dict.fromkeys(
+        ("value_order", "coordinate_order", "shared_additions", "shared_start", "weight"), ("how-we-compare",)
+    ),
     "unit_places": ("how-we-compare", "merging"),
     "difference_shape": ("noise-histogram", "how-we-compare"),
     "same_tokenizer": ("tokenizer-reuse",),
