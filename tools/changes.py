@@ -209,7 +209,8 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         if kind == "quantised":
             groups = Counter(row["group"] for row in some if row["amount"] == amount)
             where["group"] = groups.most_common(1)[0][0]
-        if kind == "trained":
+        if kind == "trained" or (kind == "recast" and not any(row["coarser"] for row in some)):
+            # Where neither side is the coarser one, the two differ by less than their format's own rounding.
             where["share_moved"] = sum(row["moved"] * row["n"] for row in rows) / max(total, 1)
         found.append(_change(change, amount, unit, where))
     return found

@@ -104,8 +104,10 @@ def _sentences(result: Result, names: Sequence[str], language: str) -> list[str]
 
 def change(entry: Mapping[str, Any], language: str = "en") -> str:
     """One entry of the list of changes, as a phrase with its amount and what is known of where it was made."""
-    phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
     where = entry["where"] if isinstance(entry["where"], Mapping) else {}
+    if entry["kind"] == "recast" and "share_moved" in where:
+        return TEXT["below_rounding"][language].format(moved=percent(where["share_moved"]))
+    phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
     known = {key: _detail(key, value, language) for key, value in where.items() if value not in (None, [])}
     details = []
     for words in CHANGE_DETAILS.get(entry["kind"], ()):

@@ -209,6 +209,11 @@ TEXT: dict[str, Words] = {
         "en": "Even {missed} of one model mixed into the other would not have been noticed.",
         "zh": "即使其中一个模型掺了另一个的 {missed}，也发现不了。",
     },
+    "below_rounding": {
+        "en": "{moved} of the numbers differ, all in all by less than the rounding of their own format: too little to say how "
+        "that came about",
+        "zh": "有 {moved} 的数值不同，总的差别比它们自身格式的舍入还小，看不出是怎么来的",
+    },
     "power_merge_untried": {
         "en": "Their layers have different shapes, so that neither can be averaged into the other; no merge was tried.",
         "zh": "两个模型的层形状不同，没法互相加权平均，因此没有试过合并。",
@@ -631,7 +636,7 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
     shares = {kind: share for kind, share in finding["where"]["shares"].items() if share > 0.02}
     names = {
         "equal": {"en": "nothing", "zh": "毫无差别"},
-        "recast": {"en": "rounding to a coarser format", "zh": "舍入到更粗的格式"},
+        "recast": {"en": "no more than rounding", "zh": "不超过舍入的差别"},
         "rescaled": {"en": "another scale", "zh": "缩放"},
         "quantised": {"en": "quantisation", "zh": "量化"},
         "noise": {"en": "evenly spread Gaussian noise", "zh": "均匀分布的高斯噪声"},
