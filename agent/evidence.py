@@ -12,6 +12,8 @@ from tools.errors import printable
 from tools.words import PROBES
 
 LINKED = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
+# Checks that ask every layer how far the order of its units agrees.
+SERIES = ("unit_order", "unit_partners", "unit_relations")
 STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
 # From the closest relation to the farthest; of several candidates the closest is the answer.
 CLOSENESS = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.evidence import STRENGTHS, Cited, harmless, layers, model_name, question_of
+from agent.evidence import SERIES, STRENGTHS, Cited, harmless, layers, model_name, question_of
 from agent.measurements import Measurements
 from agent.memory import numbers_in
 from agent.merges import merge_words
@@ -70,6 +70,7 @@ class FollowUps(Measurements):
         for key, phrase in (
             ("largest_noise_caught", "power_noise"),
             ("largest_noise_caught_reordered", "power_reordered"),
+            ("largest_noise_caught_turned", "power_turned"),
             ("smallest_merge_caught", "power_merge"),
         ):
             value = (result.get("power") or {}).get(key)
@@ -147,7 +148,7 @@ class FollowUps(Measurements):
     def on_plot(self) -> Spoken:
         lines = []
         for item in self.of(self.main):
-            series = layers(item.finding) if item.probe in ("unit_order", "unit_partners") else []
+            series = layers(item.finding) if item.probe in SERIES else []
             if not series:
                 continue
             middle = sorted(series)[len(series) // 2]

@@ -66,6 +66,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("value_order", "coordinate_order", "shared_additions", "shared_start", "weight"), ("how-we-compare",)
     ),
+    "unit_relations": ("how-we-compare",),
     "unit_places": ("how-we-compare", "merging"),
     "difference_shape": ("noise-histogram", "how-we-compare"),
     "same_tokenizer": ("tokenizer-reuse",),

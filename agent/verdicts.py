@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent.evidence import Cited, closest, harmless, layers, model_name, title_of
+from agent.evidence import SERIES, Cited, closest, harmless, layers, model_name, title_of
 from agent.fairness import heated_words
 from agent.merges import merge_words
 from agent.phrases import say
@@ -172,7 +172,7 @@ class Verdicts:
 
     def about_units(self, result: Mapping[str, Any]) -> str:
         """What hidden units are, where the reasons speak of them."""
-        if not {"unit_order", "unit_partners"} & set(result["because"]):
+        if not {*SERIES} & set(result["because"]):
             return ""
         return self.say("units_apart" if result["answer"] == "independent" else "units_linked")
 
@@ -206,7 +206,7 @@ class Verdicts:
                 n=f"{item.finding['n']:,}",
             )
             series = layers(item.finding)
-            if item.probe in ("unit_order", "unit_partners") and 0 < len(series) <= 40:
+            if item.probe in SERIES and 0 < len(series) <= 40:
                 line += "; " + self.say(
                     "layer_series", values=self.say("comma").join(number(value) for value in series)
                 )

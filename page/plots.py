@@ -15,7 +15,7 @@ from tools.words import PROBES
 if TYPE_CHECKING:
     import plotly.graph_objects as plotly_graphs
 
-AGREEMENTS = ("unit_order", "unit_partners")
+AGREEMENTS = ("unit_order", "unit_partners", "unit_relations")
 HEIGHT = 280
 
 # Up to this many layers each has its bar and its number in the sentence; beyond it there are lines, and range

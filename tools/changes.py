@@ -168,8 +168,8 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     if heads:
         found.append(_change("heads_permuted", len(heads), "tensors", heads[:64]))
     coordinates = shape.where["coordinates"] if isinstance(shape, Evidence) else "own"
-    if not isinstance(shape, Evidence) and isinstance(partners, Evidence) and links("unit_partners", partners):
-        # Units answer to the same tokens although no tensor resembles its counterpart: other coordinates.
+    if not isinstance(shape, Evidence) and any(links(n, findings.get(n)) for n in ("unit_partners", "unit_relations")):
+        # Units answer to the same tokens, or to each other, although no tensor resembles its counterpart.
         same_width = comparison.layout_a.residual_width == comparison.layout_b.residual_width
         coordinates = "rotated" if same_width else "own"
     if coordinates != "own":

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
-from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices
+from tools.matching import best_partners, centred_unit_rows, cosines, live_units, order_agreement, spread_indices
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabularies
 
@@ -152,9 +152,13 @@ class Comparison:
     def _in_common(
         self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor, basis: Basis
     ) -> torch.Tensor:
+        return self.behind_gain(side, layer, member, vectors) @ self._into_common(side, basis)
+
+    def behind_gain(self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor) -> torch.Tensor:
+        """The member's vectors with the gain of the norm in front of them folded in."""
         # Only tensors that read are behind the norm; what "out" writes is not scaled by it.
         gain = self.layout(side).gain_before(layer) if member.part != "out" else None
-        return (vectors if gain is None else vectors * gain) @ self._into_common(side, basis)
+        return vectors if gain is None else vectors * torch.nan_to_num(gain, 0.0, 0.0, 0.0)
 
     def _into_common(self, side: Side, basis: Basis) -> torch.Tensor:
         """What turns this side's vectors into coordinates fitted on the shared tokens, (residual width, k)."""
@@ -248,14 +252,24 @@ class Comparison:
         return tuple(sorted(pairs, key=lambda p: (p.a.layer is None, p.a.layer or 0, p.a.label)))
 
     def unit_partners(self, pair: UnitPair) -> np.ndarray:
-        """For the chosen units of a (see `chosen_units`), the best partner among the chosen units of b, (units,)."""
+        """For the units of a that are asked about (`units_asked`), the best partner among those of b, (units,)."""
         if pair not in self._partners:
             self._partners[pair] = best_partners(self.likeness(pair))
         return self._partners[pair]
 
     def likeness(self, pair: UnitPair) -> np.ndarray:
-        """Cosines, summed over all tensors of the layer, between the chosen units of a and of b, (units, units)."""
-        return self._similarity(pair, chosen_units(pair.a.width))
+        """Cosines, summed over all tensors of the layer, between those units of a and of b, (units, units)."""
+        return self._similarity(pair, self.units_asked(pair))
+
+    def units_asked(self, pair: UnitPair) -> np.ndarray:
+        """The chosen units (see `chosen_units`) that are empty in neither model, by number."""
+        chosen = chosen_units(pair.a.width)
+        live = [
+            live_units([self.vectors(side, member)[chosen] for member in units.members])
+            for side, units in zip(SIDES, (pair.a, pair.b), strict=True)
+        ]
+        asked: np.ndarray = chosen[live[0] & live[1]]
+        return asked
 
     @cached_property
     def tensor_pairs(self) -> tuple[TensorPair, ...]:
@@ -486,7 +500,7 @@ class Comparison:
         for pair in self.unit_pairs:
             if pair.a.features != self.layout_a.residual_width:
                 continue
-            chosen, partners = chosen_units(pair.a.width), self.unit_partners(pair)
+            chosen, partners = self.units_asked(pair), self.unit_partners(pair)
             for mine, theirs in pair.members:
                 sides[0].append(self.vectors("a", mine)[chosen])
                 sides[1].append(self.vectors("b", theirs)[chosen[partners]])

@@ -14,12 +14,12 @@ from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODE
 PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")
 # The deciding probes that look at a part.
 ASKED_BY = {
-    "mlp": ("unit_order", "unit_partners"),
-    "lone": ("unit_order", "unit_partners"),
+    "mlp": ("unit_order", "unit_partners", "unit_relations"),
+    "lone": ("unit_order", "unit_partners", "unit_relations"),
     "conv": ("unit_order",),
-    "expert": ("unit_order", "unit_partners"),
-    "vision": ("unit_order", "unit_partners"),
-    "audio": ("unit_order", "unit_partners"),
+    "expert": ("unit_order", "unit_partners", "unit_relations"),
+    "vision": ("unit_order", "unit_partners", "unit_relations"),
+    "audio": ("unit_order", "unit_partners", "unit_relations"),
     "attention": ("value_order",),
     "embedding": ("coordinate_order",),
 }

@@ -76,9 +76,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "列为可能的母模型的几个模型，怎么加权都不够接近任何一方，因此不给出权重。",
     },
     "not_searched": {
-        "en": "Heavy re-training, turned coordinates together with newly learned token tables, and a copied part for which "
-        "no check ran can go unnoticed.",
-        "zh": "大幅度的重新训练、转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
+        "en": "Heavy re-training, re-ordered units together with turned coordinates and newly learned token "
+        "tables, and a copied part for which no check ran can go unnoticed.",
+        "zh": "大幅度的重新训练、既打乱单元又转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
     },
     "small_merges": {
         "en": "If one model holds less than {share} of the other, averaged into it, that can go unnoticed; so can more, if "
@@ -88,6 +88,11 @@ TEXTS: dict[str, dict[str, str]] = {
     "no_merge_power": {
         "en": "Whether a share of one model was mixed into the other would not have been noticed here.",
         "zh": "一个模型里是否掺了另一个，在这里是发现不了的。",
+    },
+    "no_turned_power": {
+        "en": "In models of this kind a copy with turned coordinates and newly learned token tables would not have been "
+        "noticed.",
+        "zh": "在这类模型里，如果副本转动了坐标又重新学习了词元表，本次检测是发现不了的。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",
@@ -166,6 +171,8 @@ def limits(
     if answer in ("independent", "undecided") and reason != "no_weights":
         if power is not None and power.get("largest_noise_caught_reordered") is None:
             keys.append("no_reordered_power")
+        if power is not None and power.get("largest_noise_caught_turned") is None:
+            keys.append("no_turned_power")
         if answer == "independent" and power is not None:
             keys.append("no_merge_power" if power["smallest_merge_caught"] is None else "small_merges")
         keys += ["not_searched", "distillation"]
@@ -178,7 +185,9 @@ def limits(
 def translated(sentence: str, language: str) -> str:
     """A sentence of `limits` in another language; the sentence itself where it is none of ours."""
     for text in TEXTS.values():
-        pattern = re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)").replace(r"\{share\}", r"(?P<share>[\d.]+%)")
+        pattern = (
+            re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)").replace(r"\{share\}", r"(?P<share>[\d.]+%)")
+        )
         if found := re.fullmatch(pattern, sentence):
             return text.get(language, text["en"]).format(**found.groupdict())
     return sentence

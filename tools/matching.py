@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,6 +26,15 @@ def centred_unit_rows(vectors: Vectors) -> Vectors:
     vectors = vectors - vectors.mean(dim=0, keepdim=True)
     lengths = vectors.norm(dim=1, keepdim=True)
     return torch.where(lengths > 0, vectors / lengths.clamp_min(1e-30), torch.zeros_like(vectors))
+
+
+def live_units(vectors: Sequence[Vectors]) -> np.ndarray:
+    """Which units have numbers other than zero in all of their tensors, (units,) of bool.
+
+    Padding and pruning leave units empty, in places that are no accident; which of them is whose partner says nothing.
+    """
+    live: np.ndarray = torch.stack([some.ne(0.0).any(dim=1) for some in vectors]).all(dim=0).numpy()
+    return live
 
 
 def cosines(first: Vectors, second: Vectors) -> np.ndarray:
@@ -59,15 +68,21 @@ def unpredicted(vectors: Vectors, known: Vectors, check: Callable[[], None] = la
 
 
 def best_partners(similarity: np.ndarray) -> np.ndarray:
-    """For each row its partner column in the matching of largest total similarity; -1 where rows are left over."""
-    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    """For each row its partner column in the matching of largest total similarity; -1 where rows are left over.
+
+    Equally good columns are taken in a shuffled order: taken as they stand, ties would put first with first.
+    """
+    shuffled = np.random.default_rng(similarity.shape[1]).permutation(similarity.shape[1])
+    rows, columns = linear_sum_assignment(similarity[:, shuffled], maximize=True)
     partners = np.full(similarity.shape[0], -1, dtype=np.int64)
-    partners[rows] = columns
+    partners[rows] = shuffled[columns]
     return partners
 
 
 def order_agreement(partners: np.ndarray) -> float:
-    """Spearman correlation of a matching with the identity, -1 to 1."""
+    """Spearman correlation of a matching with the identity, -1 to 1; 0 for fewer than two units."""
+    if len(partners) < 2:
+        return 0.0
     return float(stats.spearmanr(partners, np.arange(len(partners))).statistic)
 
 

@@ -37,6 +37,7 @@ ORDER = (
     "unit_order",
     "unit_places",
     "unit_partners",
+    "unit_relations",
     "value_order",
     "coordinate_order",
 )
@@ -151,7 +152,7 @@ def _equal_so_far(measured: Measured) -> bool:
 
 def _in_place(measured: Measured) -> bool:
     """Whether the order of units already links the two: then nobody moved them, and no whole layers are read."""
-    return links("unit_order", measured.findings["unit_order"])
+    return any(links(name, measured.findings[name]) for name in ("unit_order", "unit_relations"))
 
 
 def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:

@@ -35,4 +35,4 @@ def order_by_layer(comparison: Comparison, pairs: Sequence[UnitPair]) -> list[di
 def mean_by_units(rows: Sequence[dict[str, Any]]) -> tuple[float, int]:
     """The mean statistic over all units, and how many there are."""
     units = sum(row["n"] for row in rows)
-    return sum(row["statistic"] * row["n"] for row in rows) / units, units
+    return sum(row["statistic"] * row["n"] for row in rows) / max(units, 1), units

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.comparison import SIDES, Comparison, Side, UnitPair, chosen_units
+from tools.comparison import SIDES, Comparison, Side, UnitPair
 from tools.evidence import Finding
 from tools.matching import cosines
 from tools.probes import unit_places
@@ -44,12 +44,10 @@ def _finding(comparison: Comparison, share: float, child: Side) -> Finding:
 
 def _likeness(comparison: Comparison, pair: UnitPair, share: float, child: Side) -> np.ndarray:
     comparison.check()
-    chosen = chosen_units(pair.a.width)
+    chosen = comparison.units_asked(pair)
     parts = []
     for members in pair.members:
-        mine, theirs = (
-            comparison.vectors(side, member)[chosen] for side, member in zip(SIDES, members, strict=True)
-        )
+        mine, theirs = (comparison.vectors(side, member)[chosen] for side, member in zip(SIDES, members, strict=True))
         own, parent = (mine, theirs) if child == "a" else (theirs, mine)
         merged = cosines((1.0 - share) * own + share * parent, parent)
         parts.append(merged if child == "a" else merged.T)

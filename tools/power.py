@@ -18,7 +18,7 @@ from tools.comparison import SIDES, Comparison
 from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
 from tools.planted_merges import Notices, merge_power
-from tools.probes import unit_order, unit_partners
+from tools.probes import unit_order, unit_partners, unit_relations
 from tools.roles import HiddenUnits, Layout
 from tools.sampling import Sample, SampledLayout
 from tools.view import SeenCheckpoint, changed, unchanged
@@ -41,16 +41,23 @@ class Model:
 def measure_power(
     comparison: Comparison, links: Links, notices: Notices, aligned: Comparison | None = None
 ) -> dict[str, Any]:
-    """The largest noise at which a planted copy is still recognised, in order and re-ordered; None where none is.
+    """The largest noise at which a planted copy is still recognised, in order, re-ordered, turned; None where none is.
 
     And the smallest share of a planted merge that is noticed (`planted_merges`). `links(probe name, finding)` and
     `notices` are the rule's own judgement, so that power is that of the rule and not of a statistic.
     Units in another order are looked for where the models were aligned: in `aligned` where only parts were read.
+    For turned coordinates with new tokens the copy is not turned: what is asked of it is the same in any coordinates.
     """
-    found: dict[str, Any] = {"largest_noise_caught": None, "largest_noise_caught_reordered": None, "narrowed": False}
+    found: dict[str, Any] = {
+        "largest_noise_caught": None,
+        "largest_noise_caught_reordered": None,
+        "largest_noise_caught_turned": None,
+        "narrowed": False,
+    }
     for key, probe, shuffled, searched in (
         ("largest_noise_caught", unit_order, False, comparison),
         ("largest_noise_caught_reordered", unit_partners, True, aligned or comparison),
+        ("largest_noise_caught_turned", unit_relations, False, comparison),
     ):
         model, planted = _planted(searched)
         layout = model.layout

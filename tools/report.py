@@ -149,12 +149,16 @@ def power(result: Result, language: str = "en") -> str:
     found = result["power"]
     if not found:
         return ""
-    in_order, reordered = found["largest_noise_caught"], found["largest_noise_caught_reordered"]
-    parts = []
-    if in_order is not None:
-        parts.append(TEXT["power_in_order"][language].format(percent=percent(in_order)))
-    if reordered is not None:
-        parts.append(TEXT["power_reordered"][language].format(percent=percent(reordered)))
+    keys = {
+        "largest_noise_caught": "power_in_order",
+        "largest_noise_caught_reordered": "power_reordered",
+        "largest_noise_caught_turned": "power_turned",
+    }
+    parts = [
+        TEXT[text][language].format(percent=percent(found[key]))
+        for key, text in keys.items()
+        if found.get(key) is not None
+    ]
     parts.append(_merge_power(found, language))
     return " ".join(parts) if language == "en" else "".join(parts)
 

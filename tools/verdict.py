@@ -27,6 +27,7 @@ LEAST_EFFECT = {
     "unit_order": 0.05,
     "unit_places": 0.5,
     "unit_partners": 0.15,
+    "unit_relations": 0.2,
     "value_order": 0.05,
     "coordinate_order": 0.2,
 }
@@ -190,7 +191,7 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
     in_layers: set[str] = set()
-    for name in ("unit_order", "unit_partners", "value_order"):
+    for name in ("unit_order", "unit_partners", "unit_relations", "value_order"):
         finding = findings.get(name)
         if isinstance(finding, Evidence) and links(name, finding):
             rows = linked_layers(finding)

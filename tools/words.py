@@ -197,6 +197,10 @@ TEXT: dict[str, Words] = {
         "en": "Even with its units re-ordered and noise of {percent}, it would have been recognised.",
         "zh": "即使神经元被重新排序、再加 {percent} 的噪声，也会被认出来。",
     },
+    "power_turned": {
+        "en": "So would one with turned coordinates, new token tables and noise of {percent}.",
+        "zh": "即使转动了坐标、换了词元表、再加 {percent} 的噪声，也会被认出来。",
+    },
     "power_merge": {
         "en": "Had {caught} of one model been mixed into the other, it would have been noticed; with {missed} it would not.",
         "zh": "如果其中一个模型掺了另一个的 {caught}，本来会被注意到；只掺 {missed} 就发现不了。",
@@ -401,6 +405,13 @@ PROBES: dict[str, dict[str, Words]] = {
             "zh": "一个模型里的每个隐藏单元，无论排在哪里，在另一个模型里是否总有同一个对应者？",
         },
     },
+    "unit_relations": {
+        "label": {"en": "Units among themselves", "zh": "单元之间的关系"},
+        "question": {
+            "en": "Do the hidden units stand to each other, in the order of the file, as those of the other model do?",
+            "zh": "按文件里的顺序，一个模型的隐藏单元彼此之间的关系，和另一个模型的一样吗？",
+        },
+    },
     "value_order": {
         "label": {"en": "Order in attention heads", "zh": "注意力头内的顺序"},
         "question": {
@@ -515,6 +526,7 @@ ABSTENTIONS: dict[str, str] = {
         "其中一个模型对基座的改动太小，或者与基座没有关系。"
     ),
     "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
+    "The models have no feed-forward layers with equally many hidden units.": "两个模型没有隐藏单元数相同的前馈层。",
     "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": (
         "找不到这样的层：隐藏单元由两个张量描述，并且坐标或词元为双方共有。"
     ),
@@ -614,6 +626,17 @@ def _unit_partners(finding: Finding, language: str, leaned_on: bool) -> str:
         "en": "Matched in two separate ways, {share} of {units} hidden units find the same partner.",
         "zh": "用两种互不相干的方式配对，{units} 个隐藏单元中有 {share} 找到的是同一个对应者。",
     }[language].format(share=percent(finding["statistic"]), units=finding["n"])
+
+
+def _unit_relations(finding: Finding, language: str, leaned_on: bool) -> str:
+    rows = finding["where"]
+    same = sum(row["log10_pvalue"] <= -4 for row in rows)
+    return {
+        "en": "Told by how they stand to each other, in any coordinates and without tokens, hidden units are in the same "
+        "order in {same} of {layers} layers ({units} units, rank correlation {r:.2f}).",
+        "zh": "只看单元彼此之间的关系（不管坐标怎样转动，也不用词元），{layers} 层中有 {same} 层的隐藏单元顺序一致（共 {units} 个单元，"
+        "秩相关 {r:.2f}）。",
+    }[language].format(same=same, layers=len(rows), units=finding["n"], r=finding["statistic"])
 
 
 def _value_order(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -822,6 +845,7 @@ REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "unit_order": _unit_order,
     "unit_places": _unit_places,
     "unit_partners": _unit_partners,
+    "unit_relations": _unit_relations,
     "value_order": _value_order,
     "coordinate_order": _coordinate_order,
     "difference_shape": _difference_shape,

@@ -33,10 +33,10 @@ def test_series_differ_in_more_than_colour() -> None:
     assert len({trace.marker.pattern.shape for trace in few.data}) == 2
     result = comparison()
     for probe in plots.AGREEMENTS:
-        result["findings"][probe]["where"] = layers(probe, [0.9] * 40)
+        result["findings"][probe] = result["findings"]["unit_order"] | {"where": layers(probe, [0.9] * 40)}
     many = plots.agreement(result, "en")
     assert many is not None
-    assert len({(trace.line.dash, trace.marker.symbol) for trace in many.data}) == 2
+    assert len({(trace.line.dash, trace.marker.symbol) for trace in many.data}) == len(plots.AGREEMENTS)
     assert re.search(r"between 0\.900 and 0\.900 over 40 layers", plots.agreement_words(result, "en"))
 
 

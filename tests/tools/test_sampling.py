@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.small_models import HEADS, LAYERS, Held, Small, fresh, trained, tuned
+from tests.small_models import HEADS, LAYERS, Held, Small, fresh, tensors_of, trained, tuned
 from tools.audit import compare
 from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
@@ -182,7 +182,7 @@ def strangers(kind: str) -> tuple[Checkpoint, ...]:
 
 
 NULL_KINDS = ("llama", DEEP, "gpt2", "bert")
-ORDERS = ("unit_order", "value_order", "coordinate_order")
+ORDERS = ("unit_order", "unit_relations", "value_order", "coordinate_order")
 
 
 @pytest.fixture
@@ -205,6 +205,21 @@ def test_samples_of_strangers_have_uniform_pvalues(null: dict[str, list[float]])
         assert stats.kstest([10**log for log in null[name]], "uniform").pvalue > 0.01, name
         assert min(null[name]) > -4.0, name
     assert min(null["unit_partners"]) > -4.0
+
+
+def test_turned_coordinates_and_new_tokens_are_seen_through_in_the_rows_that_are_read_anyway() -> None:
+    model = trained(DEEP, 1)
+    turned = tensors_of(perturbation_named("rotate_residual").apply(model.held(), "all", 7))
+    for name, values in turned.items():
+        if "embed_tokens" in name or "lm_head" in name:
+            turned[name] = torch.randn(values.shape, generator=torch.Generator().manual_seed(11))
+    copy, parent = Counted(model.with_tensors(turned)), Counted(model)
+    found = measured(copy, parent)
+    assert [name for name, finding in found.findings.items() if links(name, finding)] == ["unit_relations"]
+    assert answer(found) == "derived"
+    stranger = Counted(trained(DEEP, 2))
+    measured(stranger, Counted(model))
+    assert sum(copy.values.values()) <= sum(stranger.values.values())
 
 
 def test_the_small_models_have_what_is_read_of_them() -> None:

@@ -43,7 +43,7 @@ def findings(name: str, kind: str, state: str) -> tuple[Evidence, ...]:
 
 KINDS, STATES = ("llama", "gpt2", "bert"), ("untrained", "trained")
 # The probes whose null is an exact one: an order that is uniform among all orders.
-ORDERS = ("unit_order", "unit_places", "value_order", "coordinate_order")
+ORDERS = ("unit_order", "unit_places", "unit_relations", "value_order", "coordinate_order")
 # Fused attention has no rows of values to look at.
 ABSTAINS = {("value_order", "gpt2")}
 every_population = pytest.mark.parametrize(("kind", "state"), list(itertools.product(KINDS, STATES)))
@@ -88,7 +88,7 @@ def test_no_probe_is_rarer_than_luck_allows(name: str, kind: str, state: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "state"), list(itertools.product(("unit_order", "unit_places"), KINDS, STATES))
+    ("name", "kind", "state"), list(itertools.product(("unit_order", "unit_places", "unit_relations"), KINDS, STATES))
 )
 def test_every_layer_is_uniform(name: str, kind: str, state: str) -> None:
     rows = [10 ** row["log10_pvalue"] for finding in findings(name, kind, state) for row in finding.where]

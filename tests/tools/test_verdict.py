@@ -29,7 +29,7 @@ from tools.verdict import (
 )
 
 Findings = dict[str, Finding]
-POWER = {"largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5}
+POWER = {"largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5, "largest_noise_caught_turned": 1.0}
 # Whatever they find, the answer must not move.
 ONLY_CONTEXT = ("same_tokenizer", "same_configuration", "tensor_names")
 
@@ -291,6 +291,7 @@ deciding = st.fixed_dictionaries(
         "unit_order": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
         "unit_places": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
         "unit_partners": st.one_of(st.just(NOTHING), st.builds(layers, shares, logs, st.integers(0, 4))),
+        "unit_relations": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
         "shared_additions": st.one_of(st.just(NOTHING), st.builds(additions, st.floats(-1.0, 2.0))),
     },
 )

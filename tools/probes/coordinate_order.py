@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from tools.comparison import SIDES, Comparison
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import best_partners, cosines, order_agreement, spread_indices
+from tools.matching import best_partners, cosines, live_units, order_agreement, spread_indices
 from tools.roles import Layout, has_role
 from tools.significance import rank_agreement
 
@@ -40,6 +40,7 @@ def measure(comparison: Comparison) -> Finding:
     if tables[0].shape[0] != tables[1].shape[0]:
         return Abstention("The token vectors of the two models have different lengths.")
     chosen = spread_indices(tables[0].shape[0], COORDINATES_MATCHED)
+    chosen = chosen[live_units([tables[0][chosen]]) & live_units([tables[1][chosen]])]
     agreement = order_agreement(best_partners(cosines(tables[0][chosen], tables[1][chosen])))
     return Evidence(agreement, rank_agreement(agreement, len(chosen)), len(chosen), {"tokens": len(tokens[0])})
 

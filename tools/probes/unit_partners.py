@@ -33,9 +33,9 @@ from tools.comparison import (
     member_likeness,
 )
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import best_partners, centred_unit_rows, unpredicted
+from tools.matching import best_partners, centred_unit_rows, live_units, unpredicted
 from tools.order import mean_by_units
-from tools.roles import HiddenUnits
+from tools.roles import FEWEST_UNITS, HiddenUnits
 from tools.significance import fisher, rank_agreement
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
@@ -96,12 +96,16 @@ def _described(comparison: Comparison, side: Side, basis: Basis) -> Iterator[Des
         if len(layer.members) < 2:
             continue
         by: Basis = basis if comparison.fits_basis(side, layer, basis) else "own"
+        described = [comparison.described(side, layer, member, by) for member in layer.members]
+        live = live_units(described)
+        if live.sum() < FEWEST_UNITS:
+            continue
         views, prints = [], []
-        for member in layer.members:
-            view = comparison.described(side, layer, member, by)
+        for view in described:
             comparison.check()
-            views.append(centred_unit_rows(view))
-            prints.append(fingerprint(view))
+            some = view if live.all() else view[live]
+            views.append(centred_unit_rows(some))
+            prints.append(fingerprint(some))
         yield Description(layer, by, views, prints)
 
 

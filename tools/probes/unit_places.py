@@ -41,6 +41,8 @@ def judged(layers: Sequence[tuple[UnitPair, np.ndarray]]) -> Evidence:
     for pair, summed in layers:
         likeness = summed / len(pair.members)
         units = len(likeness)
+        if units < BLOCK:
+            continue
         in_place = float(np.trace(likeness)) / units
         elsewhere = (float(likeness.sum()) - in_place * units) / (units * (units - 1))
         where.append(
