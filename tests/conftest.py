@@ -54,3 +54,12 @@ def start_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Start
             return hub
 
         yield start
+
+
+@pytest.fixture
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read whole but one layer at a time, and samples have sixteen rows of the deep model."""
+    monkeypatch.setattr("tools.reading.READ_ALL_BYTES", -1)
+    monkeypatch.setattr("tools.sampling.READ_ALL_BYTES", 0)
+    monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 16 * 64)
+    monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 3)

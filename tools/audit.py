@@ -30,7 +30,8 @@ from tools.parents import merge_of_parents
 from tools.perturbations import NotApplicable, all_perturbations
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
-from tools.roles import Layout
+from tools.reading import is_large
+from tools.roles import READ_ALL_BYTES, Layout
 from tools.sources import open_checkpoint
 from tools.verdict import LINKED, decide
 
@@ -121,10 +122,15 @@ def stress(
     on_finding: Listener | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Any]:
-    """Disguise a model in every way we know and see whether it is recognised. Raises UserError, Cancelled."""
+    """Disguise a model in every way we know and see whether it is recognised.
+
+    Raises UserError, also for models above READ_ALL_BYTES, of which every disguise would be a whole copy; Cancelled.
+    """
     begun = time.monotonic()
     rows: list[dict[str, Any]] = []
     with _one_thread(), open_checkpoint(name, token=token, stop=stop) as checkpoint:
+        if is_large([checkpoint]):
+            raise UserError("stress_too_large", name=name, limit=f"{READ_ALL_BYTES // 2**20} MB")
         layout = Layout(checkpoint)
         refuse_broken(layout)
         if not checkpoint.has_weights:
@@ -188,7 +194,7 @@ def _found(
     parts = [one, other] + ([origin] if origin is not None else [])
     return {
         "answer": verdict.answer,
-        "changes": changes(measured.models, findings, verdict.answer, merge, [*names[:2], *parents]),
+        "changes": changes(measured.models, findings, verdict.answer, merge, [*names[:2], *parents], measured.part),
         "direction": direction(measured.models, findings, verdict.answer, measured.part, merge),
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},

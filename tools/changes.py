@@ -30,9 +30,11 @@ def changes(
     answer: Answer,
     merge: Merge | None = None,
     names: Sequence[str] = (),
+    part: Comparison | None = None,
 ) -> list[dict[str, Any]]:
     """The contract's list of changes; empty where the models are not linked.
 
+    `part` is what was read of large models, None of small ones.
     `merge` is what named parents explain; `names` are those of a, b and these, as the user gave them.
     """
     if answer in ("independent", "undecided"):
@@ -43,7 +45,7 @@ def changes(
         *_names_and_files(comparison, findings),
         *(_order(comparison, findings) if merge is None else []),
         *(_values(findings) if merge is None else [_of_parents(merge, names)]),
-        *size_changes(comparison, findings),
+        *size_changes(comparison, findings, part),
     ]
     if answer == "disguised_copy":
         # What little of this was seen lies within what the rule calls unclear.
@@ -72,13 +74,15 @@ def sizes(layout: Layout) -> Sizes:
     return Sizes(
         layout.checkpoint.shapes[table][0] if table is not None else 0,
         len(layers),
-        units[0].width if units else 0,
+        layout.units_per_layer,
         any(has_role(name, "expert") for name in layout.learned),
     )
 
 
-def size_changes(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
-    """Changes of size: tokens, layers, widths, experts."""
+def size_changes(
+    comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None = None
+) -> list[dict[str, Any]]:
+    """Changes of size: tokens, layers, widths, experts. `part` is what was read of large models."""
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     found = []
     if a.tokens != b.tokens and a.tokens and b.tokens:
@@ -88,7 +92,7 @@ def size_changes(comparison: Comparison, findings: Mapping[str, Finding]) -> lis
         }
         found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens", where))
     if a.layers != b.layers and a.layers and b.layers:
-        same, layers = findings.get("same_values"), _layer_map(comparison, findings)
+        same, layers = findings.get("same_values"), _layer_map(part or comparison, findings)
         repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
         depths: dict[str, Any] = {"larger": "a" if a.layers > b.layers else "b"}
         if layers is not None:

@@ -18,7 +18,15 @@ from scipy.optimize import linear_sum_assignment
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
-from tools.matching import best_partners, centred_unit_rows, cosines, live_units, order_agreement, spread_indices
+from tools.matching import (
+    best_by_chance,
+    best_partners,
+    centred_unit_rows,
+    cosines,
+    live_units,
+    order_agreement,
+    spread_indices,
+)
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabularies
 
@@ -321,7 +329,7 @@ class Comparison:
                     moved = float(similarity[np.arange(len(partners)), partners].mean())
                     in_place = float(np.diagonal(similarity).mean())
                     if moved >= max(
-                        MOVED_ALIKE, STAYED * in_place, CHOSEN * _best_by_chance(shape[axis], shape[1 - axis])
+                        MOVED_ALIKE, STAYED * in_place, CHOSEN * best_by_chance(shape[axis], shape[1 - axis])
                     ):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
@@ -391,7 +399,7 @@ class Comparison:
         similarity = self._similarity(units, np.arange(units.a.width))
         partners = best_partners(similarity)
         # In a narrow layer even strangers' units find some unit that resembles them.
-        chance = _best_by_chance(units.a.width, units.a.features * len(units.members))
+        chance = best_by_chance(units.a.width, units.a.features * len(units.members))
         alike = float(similarity[np.arange(len(partners)), partners].mean()) / len(units.members)
         in_place = float(np.diagonal(similarity).mean()) / len(units.members)
         if alike < max(ALIKE, STAYED * in_place, CHOSEN * chance):
@@ -416,6 +424,10 @@ class Comparison:
         if pair.partners is not None:
             b = b.index_select(pair.axis, torch.from_numpy(pair.partners))
         return a, b
+
+    def stands_for(self, pair: TensorPair) -> int:
+        """How many of a's numbers this pair tells of."""
+        return self.layout_a.size(pair.a)
 
     def _sketch(self, side: Side, name: str) -> np.ndarray:
         """Values at fixed even places, centred and scaled to length one."""
@@ -528,11 +540,6 @@ class Comparison:
     def fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
         """One for each tensor of a layer; the same for any order of its units."""
         return [fingerprint(self.vectors(side, member)) for member in units.members]
-
-
-def _best_by_chance(candidates: int, features: int) -> float:
-    """The largest cosine that one of so many random vectors has with a given one, about."""
-    return float(np.sqrt(2.0 * np.log(max(candidates, 2)) / features))
 
 
 def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:

@@ -77,7 +77,7 @@ def _reasons(
         yield from _from_the_difference(shape)
         if shape.where["coordinates"] == "rotated":
             yield from _folded_gains(comparison)
-    yield from _from_sizes(comparison, findings)
+    yield from _from_sizes(comparison, findings, part)
     if answer != "shared_part":
         yield from _from_tokens(comparison, everything=part is None)
         yield from _shrunken_rows(part or comparison)
@@ -130,10 +130,12 @@ def _grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> 
         yield high
 
 
-def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding]) -> Iterator[Reason]:
+def _from_sizes(
+    comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None
+) -> Iterator[Reason]:
     """Reasons from a change of size."""
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
-    for change in size_changes(comparison, findings):
+    for change in size_changes(comparison, findings, part):
         if change["kind"] == "layers_removed":
             yield "a" if a.layers < b.layers else "b", "it has some of the other's layers"
         elif change["kind"] == "layers_repeated":

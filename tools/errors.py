@@ -396,6 +396,17 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         "zh": ("“{name}”的张量“{tensor}”含有无穷大或非数值。", "请确认文件完整，或换用该模型的其他版本。"),
     },
     # What was asked.
+    "stress_too_large": {
+        "en": (
+            "“{name}” is larger than {limit}; disguising it whole in every known way would take hours and much memory.",
+            "Try a smaller model of the same family, or compare this one with an unrelated one: copies are planted in "
+            "it then, and the answer says how loud a disguise would have been noticed.",
+        ),
+        "zh": (
+            "“{name}”超过 {limit}，若把它整个按每种已知方式逐一伪装，要花几个小时，也很占内存。",
+            "请换同一系列中较小的模型来试；想知道在这个模型上多大的改动还能被发现，可以拿它与一个无关的模型比较：比较时会在其中埋下副本来检验。",
+        ),
+    },
     "adapter_alone": {
         "en": (
             "“{name}” is only an adapter, a small change to a base model, and cannot be held against a whole model.",

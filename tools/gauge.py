@@ -37,37 +37,65 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     """
     layout = Layout(checkpoint)
     width, table = layout.residual_width, layout.embedding
-    vectors = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
-    biases = {name for name in vectors if _belongs_to_a_matrix(checkpoint, name)}
-    norms = vectors - biases
-    if table is None or width is None or not norms or any(name.endswith("bias") for name in norms):
-        raise NoGauge("only networks with RMS norms can be rotated without changing what they compute")
-    final = [name for name in norms if block_of(name) is None]
-    heads = [name for name in layout.learned if has_role(name, "head") and checkpoint.shapes[name][-1] == width]
-    if len(final) != 1 or len(heads) > 1:
-        raise NoGauge("the last norm of the model could not be told apart")
+    gains = reading_gains(layout)
+    assert width is not None and table is not None
+    norms, biases = _vectors(checkpoint, width)
     tensors = unchanged(checkpoint)
     for name, shape in checkpoint.shapes.items():
-        if len(shape) != 2 or name == table or name in heads:
-            continue
-        if has_role(name, "attention_output") or has_role(name, "out"):
-            # A tower of another width has a stream of its own.
-            if shape[0] == width:
-                tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
-        elif shape[1] == width:
-            gain = layout.gain(_norm_before(name, norms))
-            tensors[name] = changed(tensors[name], partial(_read, gain=gain, rotation=rotation))
-    # A head that shares the token table cannot take in the last norm's gain, so it becomes a tensor of its own.
-    gain = layout.gain(final[0])
-    source = tensors[heads[0] if heads else table]
-    tensors[heads[0] if heads else "lm_head.weight"] = changed(source, partial(_read, gain=gain, rotation=rotation))
-    tensors[table] = changed(tensors[table], partial(_read, gain=torch.ones(width), rotation=rotation))
-    for name in biases:
-        if has_role(name, "attention_output") or has_role(name, "out"):
-            tensors[name] = changed(tensors[name], partial(_read, gain=torch.ones(width), rotation=rotation))
+        writes = has_role(name, "attention_output") or has_role(name, "out")
+        # A tower of another width has a stream of its own.
+        if writes and len(shape) == 2 and shape[0] == width and name not in gains:
+            tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
+        elif writes and name in biases:
+            tensors[name] = changed(tensors[name], partial(in_stream, gain=torch.ones(width), rotation=rotation))
+    if not _heads(layout, width):
+        # A head that shares the token table cannot take in the last norm's gain, so it becomes a tensor of its own.
+        gain = layout.gain(_final_norm(norms))
+        tensors["lm_head.weight"] = changed(tensors[table], partial(in_stream, gain=gain, rotation=rotation))
+    for name, gain in gains.items():
+        tensors[name] = changed(tensors[name], partial(in_stream, gain=gain, rotation=rotation))
     for name in norms:
         tensors[name] = changed(tensors[name], partial(torch.full_like, fill_value=1.0 - layout.stored_gain_offset))
     return SeenCheckpoint(checkpoint, tensors)
+
+
+def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
+    """What the rows of each matrix that reads the residual stream are multiplied with once gains are folded, (width,).
+
+    Token tables and heads are among them. Raises NoGauge as `in_coordinates` does.
+    """
+    checkpoint, width, table = layout.checkpoint, layout.residual_width, layout.embedding
+    norms, _ = _vectors(checkpoint, width)
+    if table is None or width is None or not norms or any(name.endswith("bias") for name in norms):
+        raise NoGauge("only networks with RMS norms can be rotated without changing what they compute")
+    heads = _heads(layout, width)
+    final = _final_norm(norms)
+    if len(heads) > 1:
+        raise NoGauge("the last norm of the model could not be told apart")
+    found = {table: torch.ones(width), **{name: layout.gain(final) for name in heads}}
+    for name, shape in checkpoint.shapes.items():
+        writes = has_role(name, "attention_output") or has_role(name, "out")
+        if len(shape) == 2 and name not in found and not writes and shape[1] == width:
+            found[name] = layout.gain(_norm_before(name, norms))
+    return found
+
+
+def _vectors(checkpoint: Checkpoint, width: int | None) -> tuple[set[str], set[str]]:
+    """The norms' gains and the biases of the residual stream."""
+    vectors = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
+    biases = {name for name in vectors if _belongs_to_a_matrix(checkpoint, name)}
+    return vectors - biases, biases
+
+
+def _heads(layout: Layout, width: int) -> list[str]:
+    return [n for n in layout.learned if has_role(n, "head") and layout.checkpoint.shapes[n][-1] == width]
+
+
+def _final_norm(norms: set[str]) -> str:
+    final = [name for name in norms if block_of(name) is None]
+    if len(final) != 1:
+        raise NoGauge("the last norm of the model could not be told apart")
+    return final[0]
 
 
 def in_order(checkpoint: Checkpoint, order: torch.Tensor, signs: torch.Tensor | None = None) -> Checkpoint:
@@ -132,7 +160,12 @@ def _is_norm(checkpoint: Checkpoint, name: str) -> bool:
 
 def rotation_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """The rotation that best turns a's token vectors into b's, both (tokens, width): the polar factor of a^T b."""
-    left, _, right = torch.linalg.svd(a.double().T @ b.double(), full_matrices=False)
+    return nearest_rotation(a.double().T @ b.double())
+
+
+def nearest_rotation(products: torch.Tensor) -> torch.Tensor:
+    """The polar factor of a square matrix: of a^T b, summed over pairs of rows, the rotation of a into b."""
+    left, _, right = torch.linalg.svd(products.double(), full_matrices=False)
     rotation: torch.Tensor = (left @ right).float()
     return rotation
 
@@ -198,7 +231,8 @@ def _norm_before(name: str, norms: set[str]) -> str:
     return near[0]
 
 
-def _read(values: torch.Tensor, gain: torch.Tensor, rotation: torch.Tensor | None) -> torch.Tensor:
+def in_stream(values: torch.Tensor, gain: torch.Tensor, rotation: torch.Tensor | None) -> torch.Tensor:
+    """Rows that read the residual stream, behind its norm and in rotated coordinates."""
     scaled = values * gain
     return scaled if rotation is None else scaled @ rotation
 

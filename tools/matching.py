@@ -79,6 +79,11 @@ def best_partners(similarity: np.ndarray) -> np.ndarray:
     return partners
 
 
+def best_by_chance(candidates: int, features: int) -> float:
+    """The largest cosine that one of so many random vectors has with a given one, about."""
+    return float(np.sqrt(2.0 * np.log(max(candidates, 2)) / features))
+
+
 def order_agreement(partners: np.ndarray) -> float:
     """Spearman correlation of a matching with the identity, -1 to 1; 0 for fewer than two units."""
     if len(partners) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,12 @@ from tools.digests import equal_by_digest
 from tools.errors import UserError
 from tools.evidence import Evidence, Finding, Probe, finding_record
 from tools.formats.adapter import is_adapter
+from tools.moving import MovedComparison
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
 from tools.reading import (
+    AlignedComparison,
     PartialComparison,
     aligned_comparison,
     declared_comparison,
@@ -26,7 +28,7 @@ from tools.reading import (
 )
 from tools.roles import Layout
 from tools.streaming import Held, Stream
-from tools.verdict import decide, is_odd, links
+from tools.verdict import LAYER_LOG10_PVALUE, decide, is_odd, links
 
 # Cheap questions first; what only words a link comes after what finds one.
 ORDER = (
@@ -135,7 +137,7 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
     aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
     if OF_WHOLE_LAYERS not in measured.findings:
         measured.ask(OF_WHOLE_LAYERS, aligned, listener)
-    _after_a_link(measured, listener)
+    _after_a_link(measured, listener, _described(sample, aligned, measured.findings))
     if not measured.linked():
         measured.power = _power(measured, sample, aligned, listener)
     return measured
@@ -147,12 +149,13 @@ def _far_away(parts: Sequence[Checkpoint]) -> bool:
 
 def _equal_so_far(measured: Measured) -> bool:
     same = measured.findings["same_values"]
-    return isinstance(same, Evidence) and same.statistic == 1.0 and not same.where["rounded_to"]
+    rounded_or_longer = isinstance(same, Evidence) and (same.where["rounded_to"] or same.where["repeated"])
+    return isinstance(same, Evidence) and same.statistic == 1.0 and not rounded_or_longer
 
 
 def _in_place(measured: Measured) -> bool:
     """Whether the order of units already links the two: then nobody moved them, and no whole layers are read."""
-    return any(links(name, measured.findings[name]) for name in ("unit_order", "unit_relations"))
+    return links("unit_order", measured.findings["unit_order"])
 
 
 def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
@@ -177,9 +180,24 @@ def _stream(measured: Measured, sample: PartialComparison, listener: Listener | 
     measured.ask("same_values", measured.read, listener)
 
 
-def _after_a_link(measured: Measured, listener: Listener | None) -> None:
+def _described(
+    sample: PartialComparison, aligned: PartialComparison, findings: Mapping[str, Finding]
+) -> PartialComparison:
+    """The part on which to tell what lies between two large models, wherever their units and heads stand."""
+    partners, values = findings[OF_WHOLE_LAYERS], findings["value_order"]
+    found = partners if isinstance(partners, Evidence) and links(OF_WHOLE_LAYERS, partners) else None
+    units = aligned if isinstance(aligned, AlignedComparison) and found is not None else None
+    rows = values.where if isinstance(values, Evidence) else ()
+    heads = [row["layer"] for row in rows if row["layer"] is not None and row["log10_pvalue"] > LAYER_LOG10_PVALUE]
+    # Where neither finds its place or its partners, nothing would be there to hold single rows against.
+    if units is None and not (heads and links("unit_order", findings["unit_order"])):
+        return sample
+    return MovedComparison(sample, units=units, partners=found, heads=heads)
+
+
+def _after_a_link(measured: Measured, listener: Listener | None, described: Comparison | None = None) -> None:
     if measured.linked():
-        measured.ask("difference_shape", measured.read, listener)
+        measured.ask("difference_shape", described or measured.read, listener)
         if measured.read.base is not None:
             measured.ask("shared_additions", measured.read, listener)
         # Only what looks like a parent and its child could be two trainings from one start instead.

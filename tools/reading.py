@@ -64,8 +64,9 @@ class PartialComparison(Comparison):
         return self.checkpoint(side).shapes[name], self.whole.checkpoint(side).shapes[name]
 
     @property
-    def in_one_basis(self) -> None:
-        """No rotation: some rows of a tensor cannot be turned, and too few tokens were read to tell it."""
+    def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
+        """None: too few tokens were read to tell a rotation. See `tools.moving`."""
+        return None
 
     def beside(
         self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int

@@ -199,6 +199,11 @@ class Layout:
         """The layers that read and write the main residual stream, not that of a tower; all where none does."""
         return tuple(u for u in self.hidden_units if u.features == self.residual_width) or self.hidden_units
 
+    @property
+    def units_per_layer(self) -> int:
+        """Hidden units of the first main layer in the model's files; 0 without layers."""
+        return self.main_layers[0].width if self.main_layers else 0
+
     def kind_of_units(self, name: str) -> str | None:
         """What kind of hidden units the tensor holds; None where it holds none."""
         return next((u.kind for u in self.hidden_units if any(m.name == name for m in u.members)), None)

@@ -95,6 +95,11 @@ class SampledLayout(Layout):
     def value_units(self) -> tuple[HiddenUnits, ...]:
         return self._narrowed(self.sample.roles.value_units)
 
+    @property
+    def units_per_layer(self) -> int:
+        """As many as the whole model has, however few were read."""
+        return self.sample.roles.units_per_layer
+
     def kind_of_units(self, name: str) -> str | None:
         return self.sample.roles.kind_of_units(name)
 
@@ -236,7 +241,7 @@ def _whole_layers(roles: DeclaredLayout, number: int) -> Sample:
         for member in _describing(layers[(2 * i + 1) * len(layers) // (2 * number)]):
             blocks[member.name] = [(0, shapes[member.name][0])]
     if roles.embedding is not None:
-        blocks[roles.embedding] = [_tokens(shapes[roles.embedding][0], TOKENS_ALIGNED)]
+        blocks[roles.embedding] = [token_range(shapes[roles.embedding][0], TOKENS_ALIGNED)]
     blocks |= {name: [(0, shapes[name][0])] for name in roles.candidates if len(shapes[name]) == 1}
     return Sample(roles, blocks, dict.fromkeys(blocks, 1))
 
@@ -284,12 +289,17 @@ def _some_layers(names: Sequence[str]) -> list[str]:
 
 def _numbers(name: str) -> list[tuple[str, int]]:
     """Every whole number of a dotted name behind what stands before it: ("layers.", 3), ("layers.#.experts.", 7)."""
-    return [(_NUMBER.sub("#", name[: found.start()]), int(found[0])) for found in _NUMBER.finditer(name)]
+    return [(number_pattern(name[: found.start()]), int(found[0])) for found in _NUMBER.finditer(name)]
 
 
 def _stands_for(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, int]:
-    there, read = (Counter(_NUMBER.sub("#", name) for name in some) for some in (roles.candidates, names))
-    return {name: max(1, round(there[_NUMBER.sub("#", name)] / read[_NUMBER.sub("#", name)])) for name in names}
+    there, read = (Counter(map(number_pattern, some)) for some in (roles.candidates, names))
+    return {name: max(1, round(there[number_pattern(name)] / read[number_pattern(name)])) for name in names}
+
+
+def number_pattern(name: str) -> str:
+    """The name with its whole numbers left out; the same for the same tensor of every layer."""
+    return _NUMBER.sub("#", name)
 
 
 def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range]]:
@@ -305,11 +315,11 @@ def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range
     found: dict[str, list[Range]] = {}
     for name in names:
         shape = roles.checkpoint.shapes[name]
-        rows = _row_count(shape)
+        rows = row_count(shape)
         if len(shape) < 2 or rows >= shape[0]:
             found[name] = [(0, shape[0] if shape else 1)]
         elif name == roles.embedding or has_role(name, "head"):
-            found[name] = [_tokens(shape[0], TOKENS_SAMPLED if name == roles.embedding else rows)]
+            found[name] = [token_range(shape[0], TOKENS_SAMPLED if name == roles.embedding else rows)]
         elif name in heads and heads[name][0].axis == 0:
             # Rows of two heads are not exchangeable, so a block lies within one.
             head = heads[name][0]
@@ -320,13 +330,15 @@ def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range
     return found
 
 
-def _row_count(shape: tuple[int, ...]) -> int:
+def row_count(shape: tuple[int, ...]) -> int:
+    """How many rows of a tensor of this shape are read."""
     if not shape:
         return 1
     rows = TENSOR_VALUES // max(1, math.prod(shape[1:]))
     return max(FEWEST_ROWS, rows // FEWEST_ROWS * FEWEST_ROWS)
 
 
-def _tokens(height: int, rows: int) -> Range:
+def token_range(height: int, rows: int) -> Range:
+    """The rows of a token table of this height that are read, at most `rows` of them."""
     first = FIRST_TOKEN if height >= FIRST_TOKEN + rows else 0
     return first, min(height, first + rows)

@@ -100,8 +100,8 @@ def decide(
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it, to
        within the spread between tensors; undecided where it is clearly between half and most.
     5. Linked in less than half of the numbers: shared_part.
-    6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer is missing or
-       repeated: disguised_copy.
+    6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer or hidden unit
+       is missing or repeated: disguised_copy.
     7. What training built is shared less than the rest, in most tensors: common_origin, two trainings from one random
        start. Anything else: derived.
     """
@@ -149,7 +149,8 @@ def decide(
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
         free = sum(shape.where["shares"].get(kind, 0.0) for kind in TRAINING_FREE_KINDS)
-        if free >= TRAINING_FREE and shape.where["layers_of_a"] == shape.where["layers_of_b"]:
+        same_size = all(shape.where.get(f"{one}_of_a") == shape.where.get(f"{one}_of_b") for one in ("layers", "units"))
+        if free >= TRAINING_FREE and same_size:
             return linked("disguised_copy", *extra, "difference_shape")
     start = findings.get("shared_start")
     if isinstance(start, Evidence) and start.statistic <= COMMON_START and start.where["share"] >= WHOLE_MODEL:

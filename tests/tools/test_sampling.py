@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from functools import cache
 
 import pytest
 import torch
 from scipy import stats
 
-from tests.small_models import HEADS, LAYERS, Held, Small, fresh, tensors_of, trained, tuned
+from tests.sampled_models import DEEP, Counted, answer, disguised, measured
+from tests.small_models import HEADS, LAYERS, fresh, tensors_of, trained, tuned
 from tools.audit import compare
 from tools.checkpoint import Checkpoint
-from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.limits import TEXTS
-from tools.measuring import Measured, measure
 from tools.perturbations import perturbation_named
-from tools.verdict import LINKED, decide, links
+from tools.verdict import LINKED, links
 
-DEEP = "llama_deep"
-
-
-@pytest.fixture(autouse=True)
-def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is read whole but one layer at a time, and samples have sixteen rows of the deep model."""
-    monkeypatch.setattr("tools.reading.READ_ALL_BYTES", -1)
-    monkeypatch.setattr("tools.sampling.READ_ALL_BYTES", 0)
-    monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 16 * 64)
-    monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 3)
-
-
-class Counted(Held):
-    """A checkpoint in memory that counts what is read of each tensor, in values."""
-
-    def __init__(self, model: Small, name: str = "counted") -> None:
-        super().__init__(model.tensors, model.config, model.files, name)
-        self.values: Counter[str] = Counter()
-
-    def read(self, name: str) -> torch.Tensor:
-        self.values[name] += self.tensors[name].numel()
-        return self.tensors[name].clone()
-
-    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        rows = self.tensors[name][start:stop].clone()
-        self.values[name] += rows.numel()
-        return rows
-
-
-def measured(a: Checkpoint, b: Checkpoint, base: Checkpoint | None = None, *, full: bool = False) -> Measured:
-    return measure(Comparison(a, b, base=base, full=full), None)
-
-
-def answer(found: Measured) -> str:
-    return decide(found.findings, found.power, True, found.everything).answer
-
-
-def disguised(model: Checkpoint, *changes: tuple[str, float | str]) -> Checkpoint:
-    for name, amount in changes:
-        model = perturbation_named(name).apply(model, amount, 7)
-    return model
+pytestmark = pytest.mark.usefixtures("everything_is_large")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ def measure(comparison: Comparison) -> Finding:
         "coordinates": coordinates,
         "layers_of_a": len(comparison.layout_a.main_layers),
         "layers_of_b": len(comparison.layout_b.main_layers),
+        "units_of_a": comparison.layout_a.units_per_layer,
+        "units_of_b": comparison.layout_b.units_per_layer,
         "shares": {kind: size / total for kind, size in sorted(sizes.items())},
         "share_of_a": total / max(comparison.layout_a.parameters, 1),
         "share_of_b": total / max(comparison.layout_b.parameters, 1),
@@ -102,7 +104,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "sizes": [difference.size_a, difference.size_b],
                 "scales": difference.scales,
                 "reordered": pair.partners is not None,
-                "n": comparison.layout_a.size(pair.a),
+                "n": comparison.stands_for(pair),
             }
         )
     return rows
