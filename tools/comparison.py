@@ -27,6 +27,7 @@ from tools.matching import (
     order_agreement,
     spread_indices,
 )
+from tools.progress import stoppable
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabularies
 
@@ -174,9 +175,8 @@ class Comparison:
             tokens = [self.token_vectors(each, by_row=basis == "rows") for each in SIDES]
             wide = max(each.shape[1] for each in tokens) > TOKENS_FITTED
             few = torch.from_numpy(spread_indices(len(tokens[0]), TOKENS_FITTED if wide else TOKENS_READ))
-            self.check()
-            self._common[basis] = common_coordinates(tokens[0][few], tokens[1][few])
-            self.check()
+            some = tokens[0][few], tokens[1][few]
+            self._common[basis] = stoppable(lambda: common_coordinates(*some), self.check)
         return self._common[basis][SIDES.index(side)]
 
     def layers(self, side: Side) -> tuple[HiddenUnits, ...]:
@@ -481,7 +481,7 @@ class Comparison:
             self.checkpoint(side).read(str(self.layout(side).embedding))[torch.from_numpy(rows)].float()
             for side, rows in zip(SIDES, tokens, strict=True)
         ]
-        rotation = rotation_between(*tables)
+        rotation = stoppable(lambda: rotation_between(*tables), self.check)
         try:
             still = in_coordinates(self.b, None)
             first = self._turned_by(rotation, still)

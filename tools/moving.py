@@ -33,6 +33,7 @@ from tools.comparison import (
 from tools.evidence import Evidence
 from tools.gauge import NoGauge, in_stream, is_permutation, nearest_rotation, reading_gains
 from tools.matching import best_by_chance, best_partners, cosines, order_agreement, spread_indices
+from tools.progress import stoppable
 from tools.reading import AlignedComparison, PartialComparison
 from tools.roles import HEAD_COUNTS, HiddenUnits, Layout, Member, has_role, layer_of
 from tools.sampling import DeclaredLayout, Sample, SampledLayout, number_pattern, row_count
@@ -168,7 +169,7 @@ class MovedComparison(PartialComparison):
                 products += (next(read) @ rotation).T @ next(read)
                 count += len(followed[0])
         enough = count >= TOKENS_PER_COORDINATE * len(rotation)
-        return rotation @ nearest_rotation(products) if enough else rotation
+        return rotation @ stoppable(lambda: nearest_rotation(products), self.check) if enough else rotation
 
     def _into(self, side: Side, rotation: torch.Tensor) -> dict[str, Change]:
         gains = _gains(self.layout(side), rotation)

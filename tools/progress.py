@@ -5,14 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import torch
 
 from tools.checkpoint import Checkpoint, Stop
 
 Listener = Callable[[dict[str, Any]], None]
 
+Made = TypeVar("Made")
+
 # Often enough to see that something moves.
 TELL_SECONDS = 0.3
+# So often is asked for Stop while something is computed that cannot be taken apart.
+ASK_SECONDS = 0.1
 
 
 class Progress:
@@ -53,3 +60,29 @@ class Progress:
             "bytes_done": done,
             "bytes_expected": max(done, self._expected),
         }
+
+
+def stoppable(work: Callable[[], Made], check: Callable[[], None]) -> Made:
+    """What `work` returns or raises; `check` is called meanwhile and may raise Cancelled.
+
+    For computations of seconds in one call of a library. After a stop the call runs to its end, and nobody hears of it:
+    `work` must only compute.
+    """
+    result: Future[Made] = Future()
+
+    def run() -> None:
+        # A new thread would use every core, and sums in another order.
+        torch.set_num_threads(1)
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        check()
+        try:
+            return result.result(timeout=ASK_SECONDS)
+        except TimeoutError:
+            if result.done():
+                raise

@@ -8,6 +8,7 @@ import torch
 from tools.comparison import MOVED_ALIKE, SIDES, Basis
 from tools.gauge import rotation_between
 from tools.matching import best_by_chance
+from tools.progress import stoppable
 from tools.reading import AlignedComparison, PartialComparison
 from tools.sampling import token_range
 
@@ -59,5 +60,4 @@ def _fitted(sample: PartialComparison, by_row: bool, width: int) -> torch.Tensor
         whole.checkpoint(side).read_rows(name, start, stop)[torch.from_numpy(rows[:, k] - start)].float()
         for k, (side, name) in enumerate(zip(SIDES, names, strict=True))
     ]
-    sample.check()
-    return rotation_between(*tables)
+    return stoppable(lambda: rotation_between(*tables), sample.check)

@@ -67,21 +67,35 @@ class Pair:
         return [(self.a.views[i][some], self.b.views[j][some]) for i, j in self.members]
 
 
+class Landmarks:
+    """The landmarks of a and of b, (landmarks, residual width) each, in one order."""
+
+    def __init__(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        self._a, self._b = a, b
+        # Where there are many of them, what they make of the space together is the smaller table.
+        self._between = a.T @ b if len(a) > min(a.shape[1], b.shape[1]) else None
+
+    def likeness(self, mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+        """How alike units of a and of b stand to the landmarks, (units of a, units of b)."""
+        if self._between is not None:
+            return mine @ self._between @ theirs.T
+        return (mine @ self._a.T) @ (theirs @ self._b.T).T
+
+
 def measure(comparison: Comparison) -> Finding:
     a, b = ([_layer(comparison, side, u) for u in comparison.layers(side) if u.kind in KINDS] for side in SIDES)
     pairs = _paired(a, b)
     if not pairs:
         return Abstention("The models have no feed-forward layers with equally many hidden units.")
     pairs = [pairs[i] for i in spread_indices(len(pairs), LAYERS)]
-    # What both models' landmarks make of the space: likeness of a unit of a and one of b is a product with it.
-    between: dict[tuple[int, int], torch.Tensor] = {}
-    for pair in pairs:
-        made = torch.stack([mine.T @ theirs for mine, theirs in pair.rows(0)]).sum(dim=0)
-        between[pair.streams] = made + between.get(pair.streams, 0.0)
+    landmarks: dict[tuple[int, int], Landmarks] = {}
+    for streams in dict.fromkeys(pair.streams for pair in pairs):
+        rows = [each for pair in pairs if pair.streams == streams for each in pair.rows(0)]
+        landmarks[streams] = Landmarks(torch.cat([mine for mine, _ in rows]), torch.cat([theirs for _, theirs in rows]))
     where: list[dict[str, Any]] = []
     for pair in pairs:
         comparison.check()
-        likeness = torch.stack([mine @ between[pair.streams] @ theirs.T for mine, theirs in pair.rows(1)]).sum(dim=0)
+        likeness = torch.stack([landmarks[pair.streams].likeness(*rows) for rows in pair.rows(1)]).sum(dim=0)
         partners = best_partners(likeness.double().numpy())
         agreement = order_agreement(partners)
         where.append(
