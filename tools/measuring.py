@@ -182,8 +182,8 @@ def _stream(measured: Measured, sample: PartialComparison, listener: Listener | 
 
 def _described(
     sample: PartialComparison, aligned: PartialComparison, findings: Mapping[str, Finding]
-) -> PartialComparison:
-    """The part on which to tell what lies between two large models, wherever their units and heads stand."""
+) -> Comparison | None:
+    """The part on which to tell what lies between two large models; None where neither units nor heads were moved."""
     partners, values = findings[OF_WHOLE_LAYERS], findings["value_order"]
     found = partners if isinstance(partners, Evidence) and links(OF_WHOLE_LAYERS, partners) else None
     units = aligned if isinstance(aligned, AlignedComparison) and found is not None else None
@@ -191,7 +191,7 @@ def _described(
     heads = [row["layer"] for row in rows if row["layer"] is not None and row["log10_pvalue"] > LAYER_LOG10_PVALUE]
     # Where neither finds its place or its partners, nothing would be there to hold single rows against.
     if units is None and not (heads and links("unit_order", findings["unit_order"])):
-        return sample
+        return None
     return MovedComparison(sample, units=units, partners=found, heads=heads)
 
 
