@@ -43,8 +43,8 @@ HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
 # A share of more than half that luck makes oftener than once in twenty speaks against nobody.
 SIBLINGS_LOG10_PVALUE = -1.3
-# Children keep their parent's strong directions as well as the rest: 0.92 and more. From one start: 0.79 and less.
-COMMON_START = 0.85
+# Children keep their parent's strong directions as well as the rest: 0.91 and more. From one start: 0.64 and less.
+COMMON_START = 0.78
 # "Independent" needs a search that would have found a copy with this much noise.
 LEAST_POWER = 0.05
 

@@ -722,8 +722,9 @@ def _shared_start(finding: Finding, language: str, leaned_on: bool) -> str:
     if not leaned_on:
         return ""
     return {
-        "en": "The directions that training made strong are shared only {share} as well as the rest; a child keeps both alike.",
-        "zh": "训练中变强的那些方向，共有程度只有其余部分的 {share}；由一方做成的另一方，两者会同样保留。",
+        "en": "In a quarter of the tensors at least, the directions that training made strong are shared only {share} as well as "
+        "the rest, or less; a child keeps both alike nearly everywhere.",
+        "zh": "至少在四分之一的张量里，训练中变强的那些方向，共有程度不超过其余部分的 {share}；由一方做成的另一方，几乎处处同样保留两者。",
     }[language].format(share=percent(finding["statistic"]))
 
 
