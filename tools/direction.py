@@ -130,9 +130,7 @@ def _grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> 
         yield high
 
 
-def _from_sizes(
-    comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None
-) -> Iterator[Reason]:
+def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None) -> Iterator[Reason]:
     """Reasons from a change of size."""
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     for change in size_changes(comparison, findings, part):
