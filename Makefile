@@ -49,7 +49,7 @@ check: lint test  ## ruff, mypy and all tests
 bench: bench-accuracy bench-retrieval bench-conversation  ## every benchmark
 
 bench-accuracy: $(VENV)/.run  ## strangers, attacks and adversaries on a zoo of small models (trains it first)
-	$(BIN)/python -m benchmarks.accuracy --json output/accuracy.json
+	$(BIN)/python -m benchmarks.accuracy --json output/accuracy.json; failed=$$?; $(BIN)/python -m benchmarks.uniformity; exit $$failed
 
 $(VENV)/.bench: requirements-bench.txt | $(VENV)/.run
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps --ignore-requires-python -r requirements-bench.txt

@@ -23,7 +23,7 @@ from tools.difference import LARGEST_SPECTRUM, LEAST_COSINE
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
 
-UNIT = "share kept of strong directions over that of the rest, lower quartile of tensors; parent and child about 1"
+UNIT = "share kept of strong directions over share kept of the rest, about 1 for parent and child"
 NULL = "none: tells a common start from a common parent once others have found that two models are related"
 ROLE = "context"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast")
