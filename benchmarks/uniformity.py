@@ -4,7 +4,8 @@ A Kolmogorov-Smirnov test takes pairs for independent. Pairs of a dozen models a
 eleven of them. Under the null a model's order is as good as any other, and the matchings do not depend on it; so all
 models are given new orders again and again, the p-values follow from the matchings that were found, and the real
 Kolmogorov-Smirnov distance is held against those of the new orders. For `unit_partners` what is renumbered is the units
-as the second tensor describes them.
+as the second tensor describes them, and the two matchings are always compared over a's units; the probe compares them
+over the side that comes first by content, so its p-values differ a little from these.
 """
 
 from __future__ import annotations
