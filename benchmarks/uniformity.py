@@ -86,10 +86,10 @@ def log10_pvalue(pair: Pair, orders: dict[tuple[str, str, int], np.ndarray] | No
     return fisher(logs)
 
 
-def distance(pairs: Sequence[Pair], draw: np.random.Generator, *, anew: bool) -> float:
-    """How far the p-values of these pairs are from uniform, by Kolmogorov and Smirnov."""
+def tested(pairs: Sequence[Pair], draw: np.random.Generator, *, anew: bool) -> Any:
+    """Kolmogorov's and Smirnov's test of the p-values of these pairs against the uniform law."""
     orders: dict[tuple[str, str, int], np.ndarray] | None = {} if anew else None
-    return float(stats.kstest([10.0 ** log10_pvalue(pair, orders, draw) for pair in pairs], "uniform").statistic)
+    return stats.kstest([10.0 ** log10_pvalue(pair, orders, draw) for pair in pairs], "uniform")
 
 
 def collected(zoo: Zoo, seeds: int) -> Iterator[tuple[str, Pair]]:
@@ -115,13 +115,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         by_probe[name].append(pair)
     draw = np.random.default_rng(0)
     for name, pairs in by_probe.items():
-        real = distance(pairs, draw, anew=False)
-        others = [distance(pairs, draw, anew=True) for _ in range(asked.orders)]
-        at_least = (1 + sum(other >= real for other in others)) / (1 + len(others))
-        taken_apart = stats.kstest([10.0 ** log10_pvalue(pair, None, draw) for pair in pairs], "uniform").pvalue
+        real = tested(pairs, draw, anew=False)
+        others = [tested(pairs, draw, anew=True).statistic for _ in range(asked.orders)]
+        at_least = (1 + sum(other >= real.statistic for other in others)) / (1 + len(others))
         print(
-            f"{name:<17} {len(pairs)} pairs, distance {real:.3f}; p if pairs were independent {taken_apart:.3f}, "
-            f"by {asked.orders} new orders {at_least:.3f}"
+            f"{name:<17} {len(pairs)} pairs, distance {real.statistic:.3f}; p if pairs were independent "
+            f"{real.pvalue:.3f}, by {asked.orders} new orders {at_least:.3f}"
         )
     return 0
 

@@ -42,7 +42,7 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     norms, biases = _vectors(checkpoint, width)
     tensors = unchanged(checkpoint)
     for name, shape in checkpoint.shapes.items():
-        writes = has_role(name, "attention_output") or has_role(name, "out")
+        writes = _only_writes(name)
         # A tower of another width has a stream of its own.
         if writes and len(shape) == 2 and shape[0] == width and name not in gains:
             tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
@@ -74,7 +74,7 @@ def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
         raise NoGauge("the last norm of the model could not be told apart")
     found = {table: torch.ones(width), **{name: layout.gain(final) for name in heads}}
     for name, shape in checkpoint.shapes.items():
-        writes = has_role(name, "attention_output") or has_role(name, "out")
+        writes = _only_writes(name)
         if len(shape) == 2 and name not in found and not writes and shape[1] == width:
             found[name] = layout.gain(_norm_before(name, norms))
     return found
@@ -144,8 +144,12 @@ def residual_axes(checkpoint: Checkpoint, name: str, width: int) -> tuple[int, .
     return (axis,)
 
 
+def _only_writes(name: str) -> bool:
+    return has_role(name, "attention_output") or has_role(name, "out")
+
+
 def _writes(name: str) -> bool:
-    return has_role(name, "attention_output") or has_role(name, "out") or READS_AND_WRITES.search(name) is not None
+    return _only_writes(name) or READS_AND_WRITES.search(name) is not None
 
 
 def _matrix_of(checkpoint: Checkpoint, name: str) -> str | None:

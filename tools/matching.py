@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 Vectors = torch.Tensor  # (units, features), float32
 
-# A linear map is fitted on at most so many units, and on a quarter as many directions as units, or it fits anything.
+# A linear map is fitted on at most so many units, and on half as many directions as units, or it fits anything.
 UNITS_FITTED = 1024
 UNITS_PER_DIRECTION = 2
 UNITS_AT_ONCE = 2048

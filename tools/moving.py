@@ -19,6 +19,7 @@ from tools.checkpoint import Checkpoint
 from tools.comparison import (
     ALIKE,
     BASES,
+    CHOSEN,
     IN_ORDER,
     MOVED_ALIKE,
     SIDES,
@@ -39,8 +40,6 @@ from tools.roles import HEAD_COUNTS, HiddenUnits, Layout, Member, has_role, laye
 from tools.sampling import DeclaredLayout, Sample, SampledLayout, number_pattern, row_count
 from tools.turning import TOKENS_PER_COORDINATE, rotation_by_tokens
 
-# Best partners must resemble each other by so much more than chance lets them.
-CHOSEN = 1.5
 # Units of a layer that are followed, among all of the other model's.
 UNITS_FOLLOWED = 512
 ATTENTION, WRITING = ("query", "key", "value"), "attention_output"
@@ -114,6 +113,7 @@ class MovedComparison(PartialComparison):
             vocabularies=sample.vocabularies,
         )
         self.units, self.partners, self.heads, self.rotation = units, partners, heads, rotation
+        self._folded: dict[Layout, dict[str, torch.Tensor]] = {}
 
     @cached_property
     def basis(self) -> Basis:
@@ -334,7 +334,9 @@ class MovedComparison(PartialComparison):
         """Rows of a tensor in the coordinates in which the models are compared."""
         if self.rotation is None:
             return values
-        gain = _gains(layout, self.rotation)[name]
+        if layout not in self._folded:
+            self._folded[layout] = _gains(layout, self.rotation)
+        gain = self._folded[layout][name]
         return in_stream(values.float(), gain, self.rotation if side == "a" else None).to(values.dtype)
 
 

@@ -54,10 +54,9 @@ def measure_power(
         "largest_noise_caught_turned": None,
         "narrowed": False,
     }
-    for key, probe, shuffled, searched in (
-        ("largest_noise_caught", unit_order, False, comparison),
-        ("largest_noise_caught_reordered", unit_partners, True, aligned or comparison),
-        ("largest_noise_caught_turned", unit_relations, False, comparison),
+    for shuffled, searched, asked in (
+        (False, comparison, {"largest_noise_caught": unit_order, "largest_noise_caught_turned": unit_relations}),
+        (True, aligned or comparison, {"largest_noise_caught_reordered": unit_partners}),
     ):
         model, planted = _planted(searched)
         layout = model.layout
@@ -65,20 +64,22 @@ def measure_power(
             if isinstance(side, Sample) and side is not model.checkpoint:
                 side.forget()
         found["narrowed"] = found["narrowed"] or planted.checkpoint is not model.checkpoint
-        name = probe.__name__.rpartition(".")[2]
         for level in NOISE_LEVELS if layout.hidden_units else ():
             comparison.check()
-            copy = _disguised(planted, level, comparison, shuffled)
+            copy = _disguised(planted, level, comparison, shuffled) if asked else None
             if copy is None:
                 break
             same = planted is model or isinstance(layout, SampledLayout)
             layouts = (_borrowed(planted.layout, copy), layout) if same else None
-            finding = probe.measure(searched.beside(copy, model.checkpoint, layouts, LAYERS_PLANTED))
-            if links(name, finding):
-                found[key] = level
-                break
-            if not isinstance(finding, Evidence):
-                break
+            beside = searched.beside(copy, model.checkpoint, layouts, LAYERS_PLANTED)
+            for key, probe in list(asked.items()):
+                finding = probe.measure(beside)
+                caught = links(probe.__name__.rpartition(".")[2], finding)
+                if caught:
+                    found[key] = level
+                if caught or not isinstance(finding, Evidence):
+                    # A smaller level says nothing more of this probe.
+                    del asked[key]
     found["unit"] = "noise as a share of each tensor's standard deviation"
     return found | merge_power(comparison, notices) | {"unit_of_merges": "share of one model in the other"}
 

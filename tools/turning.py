@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tools.comparison import MOVED_ALIKE, SIDES, Basis
+from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, Basis
 from tools.gauge import rotation_between
 from tools.matching import best_by_chance
 from tools.progress import stoppable
 from tools.reading import AlignedComparison, PartialComparison
 from tools.sampling import token_range
 
-# Columns must resemble each other by so much more than chance lets them.
-CHOSEN = 1.5
 # A rotation is fitted on so many tokens for each coordinate; of wider models it is not, for its cost and its bytes.
 TOKENS_PER_COORDINATE, WIDEST_TURNED = 2, 2048
 # Likenesses between tokens are the same in any coordinates; below this nobody turned them.
