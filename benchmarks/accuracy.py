@@ -81,27 +81,27 @@ def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0) -> Row:
 # --- strangers -------------------------------------------------------------------------------------
 
 
-def stranger_pairs(zoo: Zoo, recipes: Sequence[str], seeds: int) -> Iterator[tuple[str, Path, Path]]:
+def stranger_pairs(zoo: Zoo, recipes: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, Path, Path]]:
     """Pairs that share nothing but a recipe, or not even that: kind, a, b."""
     for recipe in recipes:
-        for i, j in itertools.combinations(range(seeds), 2):
+        for i, j in itertools.combinations(seeds, 2):
             yield "same recipe", zoo.model(recipe, i), zoo.model(recipe, j)
     for recipe in recipes:
         other = zoo.model(recipe, OTHER_DATA_SEED, "other")
-        for i in range(seeds):
+        for i in seeds:
             yield "other articles", zoo.model(recipe, i), other
     for one, two in itertools.combinations(recipes, 2):
         # With one seed, two recipes begin with the same random numbers where their shapes agree: no strangers.
-        pairs = [(i, j) for i in range(seeds) for j in range(seeds) if i != j]
+        pairs = [(i, j) for i in seeds for j in seeds if i != j]
         for i, j in pairs[:: max(1, len(pairs) // CROSS_PAIRS)][:CROSS_PAIRS]:
             yield "other recipe", zoo.model(one, i), zoo.model(two, j)
 
 
-def train_first(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: int) -> None:
+def train_first(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: Sequence[int]) -> None:
     """The models that strangers and attacks begin with; each is made by one worker alone."""
     zoo.texts, zoo.tokenizer(), zoo.tokenizer("other")
     wanted = [(recipe, OTHER_DATA_SEED, True) for recipe in recipes]
-    wanted += [(recipe, seed, False) for recipe in recipes for seed in range(seeds)]
+    wanted += [(recipe, seed, False) for recipe in recipes for seed in seeds]
     for done, _ in enumerate(workers.map(_trained, wanted), start=1):
         if done % 10 == 0:
             _tell(f"{done} of {len(wanted)} models")
@@ -112,7 +112,7 @@ def _trained(wanted: tuple[str, int, bool]) -> None:
     Zoo().model(recipe, seed, "other" if other else "general")
 
 
-def measure_strangers(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: int) -> list[Row]:
+def measure_strangers(workers: Executor, zoo: Zoo, recipes: Sequence[str], seeds: Sequence[int]) -> list[Row]:
     rows = []
     pairs = list(stranger_pairs(zoo, recipes, seeds))
     answers = workers.map(ask, [a for _, a, _ in pairs], [b for _, _, b in pairs], chunksize=4)
@@ -158,10 +158,10 @@ def uniformity(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
 
 
 def measure_attacks(
-    workers: Executor, recipes: Sequence[str], seeds: int, real: bool, only: str | None = None
+    workers: Executor, recipes: Sequence[str], seeds: Sequence[int], real: bool, only: str | None = None
 ) -> list[Row]:
     """Every attack that fits, on so many seeds of each recipe; what is made of one parent is made by one worker."""
-    parents = [(recipe, seed, only) for recipe in recipes for seed in range(seeds)] + [(REAL, 0, only)] * real
+    parents = [(recipe, seed, only) for recipe in recipes for seed in seeds] + [(REAL, 0, only)] * real
     return [row for rows in workers.map(_attacks_on, parents) for row in rows]
 
 
@@ -455,6 +455,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices = (*RECIPES, REAL)
     parser.add_argument("--recipe", action="append", choices=choices, help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="models of each recipe among the strangers")
+    parser.add_argument("--first", type=int, default=0, help="their first seed: another one trains models never seen")
     parser.add_argument("--attacked", type=int, default=ATTACKED_SEEDS, help="models of each recipe that are attacked")
     parser.add_argument("--part", action="append", choices=("strangers", "attacks", "price"), help="only this part")
     parser.add_argument("--attack", help="only attacks whose name holds this")
@@ -464,12 +465,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = asked.recipe or (["llama"] if asked.quick else [*RECIPES, REAL])
     recipes = [name for name in chosen if name != REAL]
     parts = asked.part or ["strangers", "attacks", "price"]
-    seeds, attacked = (2, 1) if asked.quick else (asked.seeds, asked.attacked)
+    count, hit = (2, 1) if asked.quick else (asked.seeds, asked.attacked)
+    seeds, attacked = (range(asked.first, asked.first + many) for many in (count, hit))
     zoo = Zoo()
     began = time.monotonic()
     # Not forked: threads of the libraries would not survive it.
     with ProcessPoolExecutor(asked.workers, mp_context=multiprocessing.get_context("spawn")) as workers:
-        train_first(workers, zoo, recipes, seeds if "strangers" in parts else max(attacked, 2))
+        train_first(workers, zoo, recipes, seeds if "strangers" in parts else attacked)
         trained = time.monotonic()
         strangers = measure_strangers(workers, zoo, recipes, seeds) if "strangers" in parts else []
         compared = time.monotonic()

@@ -21,7 +21,7 @@ PROBES = ("norm_gains", "spectra", "token_geometry", "head_space")
 def main() -> None:
     """Print each probe's smallest, median and largest value by kind of strangers."""
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for kind, a, b in stranger_pairs(Zoo(), tuple(RECIPES), SEEDS):
+    for kind, a, b in stranger_pairs(Zoo(), tuple(RECIPES), range(SEEDS)):
         with open_checkpoint(str(a)) as one, open_checkpoint(str(b)) as other:
             comparison = Comparison(one, other)
             for name in PROBES:

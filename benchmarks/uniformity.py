@@ -92,10 +92,10 @@ def tested(pairs: Sequence[Pair], draw: np.random.Generator, *, anew: bool) -> A
     return stats.kstest([10.0 ** log10_pvalue(pair, orders, draw) for pair in pairs], "uniform")
 
 
-def collected(zoo: Zoo, seeds: int) -> Iterator[tuple[str, Pair]]:
+def collected(zoo: Zoo, seeds: Sequence[int]) -> Iterator[tuple[str, Pair]]:
     """Every probe's matchings in every pair of one recipe."""
     for recipe in RECIPES:
-        models = {f"{recipe} {seed}": open_checkpoint(str(zoo.model(recipe, seed))) for seed in range(seeds)}
+        models = {f"{recipe} {seed}": open_checkpoint(str(zoo.model(recipe, seed))) for seed in seeds}
         for a, b in itertools.combinations(models, 2):
             comparison = Comparison(models[a], models[b])
             for probe in PROBES:
@@ -108,10 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Match, renumber and print; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.uniformity", description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="models of each recipe")
+    parser.add_argument("--first", type=int, default=0, help="their first seed")
     parser.add_argument("--orders", type=int, default=NEW_ORDERS, help="how often all models get new orders")
     asked = parser.parse_args(arguments)
     by_probe: dict[str, list[Pair]] = defaultdict(list)
-    for name, pair in collected(Zoo(), asked.seeds):
+    for name, pair in collected(Zoo(), range(asked.first, asked.first + asked.seeds)):
         by_probe[name].append(pair)
     draw = np.random.default_rng(0)
     for name, pairs in by_probe.items():
