@@ -630,7 +630,9 @@ ATTACKS: tuple[Attack, ...] = (
     _attack("the same files", "A1", chain(), SAME, directed=False),
     _attack("renamed", "A1", chain(by("rename_tensors")), SAME, "renamed"),
     _attack("resharded", "A1", chain(shards=3), SAME, "resharded"),
-    _attack("noise 0.1 %", "A2", chain(by("add_noise", 0.001)), SAME, "noise", traceable=True),
+    _attack(
+        "noise 0.1 %", "A2", chain(by("add_noise", 0.001)), SAME, "noise", traceable=True, amount=("noise", 0.001, 1e-4)
+    ),
     _attack(
         "noise 1 %", "A2", chain(by("add_noise", 0.01)), SAME, "noise", traceable=True, amount=("noise", 0.01, 0.001)
     ),

@@ -14,6 +14,7 @@ import torch
 
 from tools.codebook import codebook_bits
 from tools.matching import spread_indices
+from tools.rounded_noise import noise_below_rounding, stored_in
 
 Kind = Literal["equal", "recast", "rescaled", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
 
@@ -62,7 +63,8 @@ class Difference:
     are those of the scales' logarithms with the rows' or columns' lengths. `coarser` is the side that rounding, zeros
     or a low-rank change were done to, where that shows. `group` is how many values share one step of a grid (None: a
     row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a that b
-    holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms.
+    holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms. `below_rounding`: smaller
+    than the rounding of the 16-bit format of both.
     """
 
     kind: Kind
@@ -79,6 +81,7 @@ class Difference:
     size_a: float = 0.0
     size_b: float = 0.0
     scales: int = 0
+    below_rounding: bool = False
 
 
 def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
@@ -102,10 +105,15 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     )  # fmt: skip
     if rounded is not None:
         return replace(whole, kind="recast", coarser=rounded)
-    small = a.dtype == b.dtype and a.dtype.is_floating_point and a.dtype.itemsize <= 2
-    if small and relative < torch.finfo(a.dtype).eps / 2:
-        # Smaller than what the number format can hold: nobody can tell what made it.
-        return replace(whole, kind="recast")
+    stored = stored_in(a, b)
+    if stored is not None and relative < torch.finfo(stored).eps / 2:
+        # Smaller than what the number format can hold: only noise leaves moves that tell what made them.
+        size = noise_below_rounding(a, b, stored)
+        whole = replace(whole, below_rounding=True)
+        if size is None:
+            return replace(whole, kind="recast")
+        whole = replace(whole, along_a=_errors_apart(y - x, x), along_b=_errors_apart(y - x, y))
+        return replace(whole, kind="noise", amount=size / min(float(x.std()), float(y.std())))
     first_x, first_y = x, y
     x, y, scale = _rescaled(x, y)
     left = y - x

@@ -21,7 +21,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.03, 0.9
 WEIGHT_SPREAD = 0.06
 # The size of the other parent relative to this one, tensor by tensor; trained models of one design lie close to one.
 OTHER_PARENT = (0.7, 1.4)
-# The share of the numbers that must agree with the usual weight and with the usual size.
+# The share of the numbers that must agree with the usual weight and with the usual size. Token tables are not asked
+# where there is more: what tokens mean makes those of strangers alike.
 AGREEING = 0.8
 # Plain noise is evenly spread everywhere; what comes from a trained model is not.
 LEAST_UNEVEN = 0.1
@@ -50,7 +51,8 @@ def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
     )
     if not compared or uneven < LEAST_UNEVEN * sum(row["n"] for row in compared):
         return None
-    found = [merge for side in SIDES if (merge := _merged(compared, side)) is not None]
+    asked = [row for row in compared if not row["table"]] or compared
+    found = [merge for side in SIDES if (merge := _merged(asked, side)) is not None]
     return found[0] if len(found) == 1 else None
 
 

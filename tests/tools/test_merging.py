@@ -60,7 +60,7 @@ def test_strangers_are_no_merge() -> None:
 
 def test_either_way_round_is_no_answer() -> None:
     # The same figures seen from both sides: nothing tells which one is the mean.
-    row = {"n": 1000, "kind": "trained", "sizes": [1.0, 1.0], "weight_of_a": 0.5, "weight_of_b": 0.5}
+    row = {"n": 1000, "kind": "trained", "sizes": [1.0, 1.0], "weight_of_a": 0.5, "weight_of_b": 0.5, "table": False}
     assert merge_of([row] * 4) is None
     one_way = {**row, "sizes": [1.0, 0.5**0.5], "weight_of_b": 1.0}
     assert merge_of([one_way] * 4) == Merge("b", 0.5)

@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from tools.comparison import Comparison
 from tools.difference import compare_values
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
-from tools.merging import merge_of
+from tools.merging import merge_of, weighted_median
+from tools.roles import has_role
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"
@@ -27,6 +30,10 @@ REFERENCE = "method K1, residual anatomy; Marchenko and Pastur (1967) for the ed
 
 # After an estimated rotation, differences of this size are what rounding to a 16-bit format leaves.
 ROTATION_ERROR = 3e-3
+# Noise below rounding: how far the logarithm of a tensor's may lie from the usual one, and the share of the numbers.
+ONE_SIZE, NEARLY_ALL = 0.15, 0.9
+# The least share of noise among the numbers that noise or training changed.
+LEAST_NOISE = 0.2
 # Other coordinates are believed where they make this share of the compared numbers resemble their counterparts.
 WHOLE = 0.5
 
@@ -52,6 +59,7 @@ def measure(comparison: Comparison) -> Finding:
         # The smaller part of a merge resembles it little, but is there in every tensor alike.
         for row in rows:
             row["kind"] = "trained" if row["kind"] == "unrelated" else row["kind"]
+    _doubt_noise(rows)
     if not _related(rows):
         return Abstention(
             "No tensor of one model resembles a tensor of the other, in any coordinates that could be found."
@@ -76,6 +84,26 @@ def measure(comparison: Comparison) -> Finding:
     return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
 
 
+def _doubt_noise(rows: list[dict[str, Any]]) -> None:
+    """Single tensors look like noise after training too. Noise is not a small part of what training changed.
+
+    Below rounding little tells the two apart, and noise must be of one size in nearly all tensors.
+    """
+    fine = [row for row in rows if row["below_rounding"]]
+    noisy = [row for row in fine if row["kind"] == "noise"]
+    counts, sizes = (np.array([row[key] for row in noisy], dtype=float) for key in ("n", "amount"))
+    if noisy:
+        off = np.abs(np.log(sizes / weighted_median(sizes, counts)))
+        if counts[off <= ONE_SIZE].sum() < NEARLY_ALL * sum(row["n"] for row in fine):
+            for row in noisy:
+                row["kind"], row["amount"] = "recast", None
+    noisy = [row for row in rows if row["kind"] == "noise"]
+    few, many = (sum(row["n"] for row in rows if row["kind"] == kind) for kind in ("noise", "trained"))
+    if few < LEAST_NOISE * (few + many):
+        for row in noisy:
+            row["kind"], row["amount"] = "trained", row["statistic"]
+
+
 def _related(rows: list[dict[str, Any]], as_it_lies: bool = False) -> int:
     """How many numbers lie in tensors that resemble their counterpart, or do so without being re-ordered."""
     return sum(row["n"] for row in rows if row["kind"] != "unrelated" and not (as_it_lies and row["reordered"]))
@@ -83,6 +111,7 @@ def _related(rows: list[dict[str, Any]], as_it_lies: bool = False) -> int:
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    layout = comparison.layout_a
     for pair in comparison.tensor_pairs:
         a, b = comparison.pair_values(pair)
         difference = compare_values(a, b)
@@ -104,6 +133,8 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "sizes": [difference.size_a, difference.size_b],
                 "scales": difference.scales,
                 "reordered": pair.partners is not None,
+                "table": pair.a == layout.embedding or has_role(pair.a, "head"),
+                "below_rounding": difference.below_rounding,
                 "n": comparison.stands_for(pair),
             }
         )
