@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.roles import Layout, block_of, has_role
+from tools.roles import Layout, block_of, has_role, lies_transposed
 from tools.view import SeenCheckpoint, changed, unchanged
 
 # A map is fitted on half as many directions as there are tokens at most, or it fits anything.
@@ -22,6 +22,8 @@ PERMUTATION_ENTRY = 0.9
 
 READS = ("query", "key", "value", "gate", "up", "in")
 READS_FUSED = re.compile(r"c_attn|qkv|query_key_value")
+# What stands where others have attention, in networks with states or short convolutions.
+MIXER = re.compile(r"\bmamba\b|\bconv\b|\bmixer\b|temporal_block|\brg_lru\b")
 # In front of a tied token table some encoders transform the stream once more, into the same coordinates.
 READS_AND_WRITES = re.compile(r"\btransform\.dense\b")
 
@@ -68,6 +70,10 @@ def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
     norms, _ = _vectors(checkpoint, width)
     if table is None or width is None or not norms or any(name.endswith("bias") for name in norms):
         raise NoGauge("only networks with RMS norms can be rotated without changing what they compute")
+    if any(has_role(name, "output_norm") for name in norms):
+        raise NoGauge("the model scales what its layers put out, coordinate by coordinate")
+    if any(len(shape) > 2 and width in shape for shape in checkpoint.shapes.values()):
+        raise NoGauge("tensors with more than two axes are not known well enough to be rotated")
     heads = _heads(layout, width)
     final = _final_norm(norms)
     if len(heads) > 1:
@@ -82,7 +88,7 @@ def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
 
 def _vectors(checkpoint: Checkpoint, width: int | None) -> tuple[set[str], set[str]]:
     """The norms' gains and the biases of the residual stream."""
-    vectors = {name for name, shape in checkpoint.shapes.items() if shape == (width,)}
+    vectors = {n for n, shape in checkpoint.shapes.items() if shape == (width,) and not has_role(n, "inner_norm")}
     biases = {name for name in vectors if _belongs_to_a_matrix(checkpoint, name)}
     return vectors - biases, biases
 
@@ -124,6 +130,8 @@ def residual_axes(checkpoint: Checkpoint, name: str, width: int) -> tuple[int, .
     """The axes of a tensor that run over the residual stream. Raises NoGauge where they cannot be told."""
     shape = checkpoint.shapes[name]
     if len(shape) == 1:
+        if has_role(name, "inner_norm"):
+            return ()
         matrix = _matrix_of(checkpoint, name)
         residual = shape[0] == width and (matrix is None or _writes(matrix))
         return (0,) if residual else ()
@@ -138,7 +146,7 @@ def residual_axes(checkpoint: Checkpoint, name: str, width: int) -> tuple[int, .
     reads = any(has_role(name, role) for role in READS) or READS_FUSED.search(name) is not None
     if not _writes(name) and not reads:
         raise NoGauge("the model has tensors with names that are not known")
-    axis = 0 if _writes(name) is not has_role(name, "transposed") else 1
+    axis = 0 if _writes(name) is not lies_transposed(checkpoint, name) else 1
     if shape[axis] != width:
         raise NoGauge("the model has tensors whose shapes do not fit their names")
     return (axis,)
@@ -222,6 +230,8 @@ def _belongs_to_a_matrix(checkpoint: Checkpoint, name: str) -> bool:
 
 def _norm_before(name: str, norms: set[str]) -> str:
     attention, block = has_role(name, "attention"), block_of(name) or ""
+    if not attention and MIXER.search(name):
+        raise NoGauge("the model has layers of a kind that is not known well enough to be rotated")
     # Experts lie one level below the norm that all of them share.
     near = [
         norm

@@ -33,6 +33,8 @@ FIRST_VALUES = 4096
 FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
 TABLE_RESIDUAL = 1e-4
+# So many rows and columns that each repeat the one before, moved by one, are no accident.
+FEWEST_ROWS_OF_DISTANCES = 4
 CONTENT_SAMPLE = 65_536
 # Up to this size whole checkpoints are read; above it samples and some layers stand for the rest.
 READ_ALL_BYTES = 256 * 2**20
@@ -43,8 +45,12 @@ SAME_LAYER_Z = 5.0
 
 # Weights are also stored as small integers, with or without a scale beside them.
 PACKED = frozenset({"int8", "uint8"})
+# Layers of these names put out more than they take in, which tells whether rows are inputs.
+WIDENING = ("mlp.c_fc.weight", "attn.c_attn.weight")
 # Under these keys configurations say how many heads carry values, most specific first.
 HEAD_COUNTS = ("num_key_value_heads", "num_attention_heads", "n_head")
+# Families that store what a norm multiplies with less one (Gemma 3n and 4 do not).
+GAIN_LESS_ONE = re.compile(r"(?:recurrent_|vault|t5|pali)?gemma[23]?(?:_text)?|qwen3_next|qwen3_5\w*|nemotron")
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
 
 
@@ -57,6 +63,16 @@ def name_patterns() -> dict[str, re.Pattern[str]]:
 
 def has_role(name: str, role: str) -> bool:
     return name_patterns()[role].search(name) is not None
+
+
+def lies_transposed(checkpoint: Checkpoint, name: str) -> bool:
+    """Whether the matrix has its inputs as rows: by its name, which plain linear layers carry too, and its block."""
+    if not has_role(name, "transposed"):
+        return False
+    block = block_of(name)
+    shapes = (checkpoint.shapes.get(f"{block}.{one}", ()) for one in WIDENING)
+    told = [shape for shape in shapes if len(shape) == 2 and shape[0] != shape[1]]
+    return all(rows < columns for rows, columns in told)
 
 
 @dataclass(frozen=True)
@@ -218,11 +234,13 @@ class Layout:
         """
         found = []
         streams = {units.features for units in self.hidden_units}
+        # Where each channel fades at a rate of its own by number, the rows of a head are not exchangeable.
+        timed = any(has_role(name, "numbers_coordinates") for name in self.checkpoint.shapes)
         for name in self._matrices():
             shape, width = self.checkpoint.shapes[name], self.residual_width
             if width is not None and has_role(name, "fused_values_last") and shape == (width, 3 * width):
                 axis, first, rows = 1, 2 * width, width
-            elif has_role(name, "value") and not has_role(name, "transposed") and shape[1] in {width, *streams}:
+            elif has_role(name, "value") and not timed and shape[1] in {width, *streams}:
                 axis, first, rows = 0, 0, shape[0]
             else:
                 continue
@@ -291,13 +309,13 @@ class Layout:
         return self.gain(names[0]) if len(names) == 1 else None
 
     def gain(self, norm: str) -> torch.Tensor:
-        """What a norm multiplies with; Gemma stores it less one."""
+        """What a norm multiplies with; some families store it less one."""
         return self.checkpoint.read(norm).float() + self.stored_gain_offset
 
     @property
     def stored_gain_offset(self) -> float:
         """What is added to a stored gain before it multiplies."""
-        return 1.0 if str(self.checkpoint.config.get("model_type", "")).startswith("gemma") else 0.0
+        return 1.0 if GAIN_LESS_ONE.fullmatch(str(self.checkpoint.config.get("model_type", ""))) else 0.0
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
@@ -323,7 +341,7 @@ class Layout:
         first = min(rows // 2, shape[0])
         last = max(first, shape[0] - rows // 2)
         parts = [self.checkpoint.read_rows(name, 0, first), self.checkpoint.read_rows(name, last, shape[0])]
-        return torch.cat([part.float().reshape(part.shape[0], -1) for part in parts])
+        return torch.cat([part.float().flatten(1) for part in parts])
 
     def _is_fixed(self, name: str) -> bool:
         """True for masks, constants and computed tables."""
@@ -333,8 +351,15 @@ class Layout:
                 not bool(torch.isfinite(values).all())
                 or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
                 or _is_table(values)
+                or self._tells_distances(name, values)
             )
         return self._fixed[name]
+
+    def _tells_distances(self, name: str, values: torch.Tensor) -> bool:
+        """Whether every value depends on how far its row is from its column alone: masks, fading over distance."""
+        shape = self.checkpoint.shapes[name]
+        square = values[: len(values) // 2] if len(shape) == 2 else values[0].reshape(-1, *shape[-2:])[0]
+        return min(square.shape) >= FEWEST_ROWS_OF_DISTANCES and bool((square[1:, 1:] == square[:-1, :-1]).all())
 
     def _is_learned(self, name: str) -> bool:
         if len(self.checkpoint.shapes[name]) < 2:

@@ -14,7 +14,8 @@ import torch
 
 from tools.checkpoint import Checkpoint
 from tools.perturbations import Amount, NotApplicable, generator
-from tools.roles import HiddenUnits, Layout, block_of, has_role
+from tools.perturbations.shuffle_units import beside
+from tools.roles import HiddenUnits, Layout, block_of, has_role, lies_transposed
 from tools.view import SeenCheckpoint, SeenTensor, changed, unchanged
 
 KEEPS_FUNCTION = True
@@ -31,7 +32,7 @@ FUSED = re.compile(r"c_attn")
 def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     tensors = unchanged(checkpoint)
     one = amount == "layer"
-    done = [_mlp(tensors, units, one, seed) for units in Layout(checkpoint).hidden_units]
+    done = [_mlp(checkpoint, tensors, units, one, seed) for units in Layout(checkpoint).hidden_units]
     blocks: dict[str, list[str]] = defaultdict(list)
     for name in checkpoint.shapes:
         if (block := block_of(name)) is not None and has_role(name, "attention"):
@@ -39,18 +40,22 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     groups = checkpoint.config.get("num_key_value_heads", checkpoint.config.get("num_attention_heads"))
     groups = checkpoint.config.get("n_head", groups)
     for block, names in blocks.items():
-        done.append(_attention(tensors, block, names, 1 if one or not isinstance(groups, int) else groups, seed))
+        count = 1 if one or not isinstance(groups, int) else groups
+        done.append(_attention(checkpoint, tensors, block, names, count, seed))
     if not any(done):
         raise NotApplicable("the model has no pair of tensors between which a factor cancels out")
     return SeenCheckpoint(checkpoint, tensors)
 
 
-def _mlp(tensors: dict[str, SeenTensor], units: HiddenUnits, one: bool, seed: int) -> bool:
+def _mlp(checkpoint: Checkpoint, tensors: dict[str, SeenTensor], units: HiddenUnits, one: bool, seed: int) -> bool:
     parts = {member.part: member for member in units.members}
     if {"gate", "up", "out"} != parts.keys():
         return False
     factors = _factors(1 if one else units.width, seed, units.label).expand(units.width)
     up, out = parts["up"], parts["out"]
+    if any(not name.endswith("bias") for name, _ in beside(checkpoint, units)):
+        # Something else than a product lies between the two.
+        return False
     for member, factor in ((up, factors), (out, 1 / factors)):
         tensors[member.name] = _scaled(tensors[member.name], member.axis, member.start, factor)
     bias = re.sub(r"weight$", "bias", up.name)
@@ -59,13 +64,17 @@ def _mlp(tensors: dict[str, SeenTensor], units: HiddenUnits, one: bool, seed: in
     return True
 
 
-def _attention(tensors: dict[str, SeenTensor], block: str, names: list[str], groups: int, seed: int) -> bool:
+def _attention(
+    checkpoint: Checkpoint, tensors: dict[str, SeenTensor], block: str, names: list[str], groups: int, seed: int
+) -> bool:
     """Queries against keys and values against outputs, one factor for each group of heads."""
     if any(NORMED.search(name) for name in names):
         return False
     between, after = (_factors(groups, seed, f"{block} {what}") for what in ("between", "after"))
     plan = [("query", between), ("key", 1 / between), ("value", after)]
     fused = [name for name in names if FUSED.search(name)]
+    if any(len(s := tensors[n].shape) == 2 and s[1] != 3 * s[0] for n in fused):
+        return False
     # A fused tensor's name says nothing of parts; its thirds are query, key and value in this order.
     outputs = [n for n in names if len(tensors[n].shape) == 2 and n not in fused]
     outputs = [n for n in outputs if has_role(n, "attention_output") or (fused and has_role(n, "out"))]
@@ -82,7 +91,7 @@ def _attention(tensors: dict[str, SeenTensor], block: str, names: list[str], gro
             if has_role(name, role):
                 spread = factor.repeat_interleave(tensors[name].shape[0] // groups)
                 tensors[name] = _scaled(tensors[name], 0, 0, spread)
-    axis = 0 if has_role(outputs[0], "transposed") else 1
+    axis = 0 if lies_transposed(checkpoint, outputs[0]) else 1
     spread = (1 / after).repeat_interleave(tensors[outputs[0]].shape[axis] // groups)
     tensors[outputs[0]] = _scaled(tensors[outputs[0]], axis, 0, spread)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -36,6 +37,11 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     for block, roles in blocks.items():
         if any(role not in roles for role in (*READING, WRITING)):
             continue
+        others = _others(checkpoint, roles)
+        if not all(has_role(name, "inner_norm") or name.endswith("sinks") for name in others):
+            continue
+        rows = {checkpoint.shapes[roles[role][0]][0] for role in READING} | {heads}
+        roles["norms"] = [name for name in others if checkpoint.shapes[name][0] in rows]
         order = torch.randperm(groups, generator=generator(seed, block))
         for role, names in roles.items():
             for name in names:
@@ -48,6 +54,13 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
     if not changed_any:
         raise NotApplicable("the model has no attention tensors with names that are known")
     return SeenCheckpoint(checkpoint, tensors)
+
+
+def _others(checkpoint: Checkpoint, roles: Mapping[str, Sequence[str]]) -> list[str]:
+    """What else lies beside the queries: norms of queries and keys, numbers of each head."""
+    module = roles["query"][0].rsplit(".", 2)[0] + "."
+    known = {name for names in roles.values() for name in names}
+    return [n for n, shape in checkpoint.shapes.items() if n.startswith(module) and n not in known and shape]
 
 
 def _reorder(values: torch.Tensor, axis: int, order: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 
@@ -33,8 +34,8 @@ def shuffled(checkpoint: Checkpoint, hidden_units: Sequence[HiddenUnits], seed: 
         order = torch.randperm(units.width, generator=generator(seed, units.label))
         for member in units.members:
             tensors[member.name] = _reordered(tensors[member.name], member.axis, member.start, order)
-        for name in _biases(checkpoint, units):
-            tensors[name] = _reordered(tensors[name], 0, 0, order)
+        for name, axis in beside(checkpoint, units):
+            tensors[name] = _reordered(tensors[name], axis, 0, order)
     return SeenCheckpoint(checkpoint, tensors)
 
 
@@ -50,9 +51,15 @@ def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -
     return SeenTensor(tensor.shape, tensor.dtype, read)
 
 
-def _biases(checkpoint: Checkpoint, units: HiddenUnits) -> list[str]:
-    return [
-        name
-        for name, shape in checkpoint.shapes.items()
-        if shape == (units.width,) and block_of(name) == units.label and not has_role(name, "attention")
-    ]
+def beside(checkpoint: Checkpoint, units: HiddenUnits) -> list[tuple[str, int]]:
+    """What else has one number or more for each unit, with its axis of units: biases, the insides of a state space."""
+    members = units.tensors
+    parts = zip(*(name.split(".")[:-1] for name in members), strict=False)
+    module = "".join(f"{some[0]}." for some in takewhile(lambda some: len(set(some)) == 1, parts))
+    found = []
+    for name, shape in checkpoint.shapes.items():
+        axes = [axis for axis, length in enumerate(shape) if length == units.width]
+        near = name.startswith(module) and block_of(name) == units.label and name not in members
+        if near and len(axes) == 1 and not has_role(name, "attention"):
+            found.append((name, axes[0]))
+    return found

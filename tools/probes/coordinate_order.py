@@ -52,4 +52,7 @@ def _coordinates_are_alike(layout: Layout) -> bool:
     config = layout.checkpoint.config
     nested = config.get("text_config")
     declared = {**config, **(nested if isinstance(nested, dict) else {})}
-    return any(key in declared for key in ROTARY) or any(has_role(name, "learned_positions") for name in layout.learned)
+    if any(key in declared for key in ROTARY):
+        return True
+    # States that fade tell positions without numbering what the layers pass on.
+    return any(has_role(name, role) for name in layout.learned for role in ("learned_positions", "state_space"))
