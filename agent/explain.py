@@ -168,6 +168,8 @@ class Speaker(FollowUps):
 
     def on_ask_other(self) -> Spoken:
         name = self.intent.models[0]
+        if self.intent.about == "merge":
+            return self.asks(self.say("ask_parents", name=model_name(name)))
         if self.intent.about == "behave":
             return self.asks(self.say("ask_other_behave", name=model_name(name)), self.intent.choices)
         chips = [self.say("chip_compare", a=name, b=choice) for choice in self.intent.choices]

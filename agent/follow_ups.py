@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.evidence import SERIES, STRENGTHS, Cited, harmless, layers, model_name, question_of
+from agent.fairness import heated_words
 from agent.measurements import Measurements
 from agent.memory import numbers_in
 from agent.merges import merge_words
@@ -19,6 +20,7 @@ from agent.wording import (
     odds,
     paragraphs,
     share,
+    size,
 )
 
 
@@ -76,7 +78,7 @@ class FollowUps(Measurements):
             value = (result.get("power") or {}).get(key)
             if isinstance(value, (int, float)):
                 items.append(self.say(phrase, amount=share(value)))
-        return self.say("power", list=self.say("comma").join(items)) if items else self.say("power_unknown")
+        return self.say("power", list=self.say("semicolon").join(items)) if items else self.say("power_unknown")
 
     def on_why(self) -> Spoken:
         if self.before.trouble:
@@ -105,6 +107,12 @@ class FollowUps(Measurements):
             items = [item for item in items if item.id == self.intent.about] or items
         elif self.intent.about:
             wanted = float(self.intent.about)
+            log10 = self.main["strength"]["log10_pvalue"]
+            if log10 is not None and (is_about(wanted, log10) or math.floor(-log10) == abs(wanted)):
+                text = self.say(
+                    "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=self.ids_of(self.main)
+                )
+                return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
             for item in items:
                 if is_about(wanted, item.finding["statistic"]):
                     text = self.say(
@@ -121,12 +129,6 @@ class FollowUps(Measurements):
                         "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=f"[{item.id}]"
                     )
                     return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
-            log10 = self.main["strength"]["log10_pvalue"]
-            if log10 is not None and (is_about(wanted, log10) or math.floor(-log10) == abs(wanted)):
-                text = self.say(
-                    "number_p", number=self.intent.about, odds=odds(log10, self.language), cite=self.ids_of(self.main)
-                )
-                return self.follow_up([text, self.say("not_percent")], "sure", "why", "engineer")
         known = self.intent.about[:1].isdigit() and any(
             is_about(float(self.intent.about), held) for held in numbers_in(self.main)
         )
@@ -182,11 +184,15 @@ class FollowUps(Measurements):
         return self.follow_up([text, self.read_more()], "sure", "why", "direction")
 
     def on_limits(self) -> Spoken:
+        if not self.results:
+            return Spoken(self.told("") if self.passages else self.say("help_limits"), False, self.chips("help"))
         summary = self.report.summary(dict(self.main), self.language)
         lines = "\n".join(f"- {sentence}" for sentence in summary["not_meaning"])
-        return self.follow_up(
-            [self.say("not_meaning", text="").strip(), lines, self.read_more()], "next", "sure", "change_mind"
-        )
+        # "So did they steal it?" is told what was measured before what that does not mean.
+        heated = heated_words(self.turn.said[-1] if self.turn.said else "")
+        measured = f"{self.headline(self.main, summary)} {self.ids_of(self.main)}" if heated else ""
+        parts = [measured, self.say("not_meaning", text="").strip(), lines, self.read_more()]
+        return self.follow_up(parts, "next", "sure", "change_mind")
 
     def on_next(self) -> Spoken:
         summary = self.report.summary(dict(self.main), self.language)
@@ -205,15 +211,13 @@ class FollowUps(Measurements):
         return self.follow_up([*parts, self.read_more()], "sure", "limits", "what_if")
 
     def on_what_if(self) -> Spoken:
+        tried, asked_of_it = self.before.stressed, self.before.last_kind == "stress"
+        if tried is not None and (asked_of_it or not self.results):
+            return Spoken(paragraphs([self.preamble(), *self.tried(tried)]), False, self.chips("help", "examples"))
         result, parts = self.main, []
-        tried = self.before.stressed
         names = (result["a"]["name"], result["b"]["name"])
         if tried is not None and tried.get("name") in names:
-            rows = [r for r in tried.get("rows") or [] if isinstance(r, Mapping) and r.get("recognised") is not None]
-            kept = sum(bool(row["recognised"]) for row in rows)
-            parts.append(self.say("what_if_measured", name=model_name(tried["name"]), count=len(rows), kept=kept))
-            parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
-            return self.follow_up(parts, "sure", "limits")
+            return self.follow_up(self.tried(tried), "sure", "limits")
         parts.append(self.say("what_if_independent" if result["answer"] == "independent" else "what_if_linked"))
         noise = (result.get("power") or {}).get("largest_noise_caught")
         if isinstance(noise, (int, float)):
@@ -221,6 +225,36 @@ class FollowUps(Measurements):
         target = self.before.models[-1] if self.before.models else names[1]
         parts.append(self.say("offer_stress", name=model_name(target)))
         return self.follow_up(parts, "sure", "change_mind")
+
+    def tried(self, stressed: Mapping[str, Any]) -> list[str]:
+        """What was tried on a model: how often it was recognised, and the changes that hid it, else all of them."""
+        rows = [r for r in stressed.get("rows") or [] if isinstance(r, Mapping) and r.get("recognised") is not None]
+        hidden = [row for row in rows if not row["recognised"]]
+        told = self.say(
+            "what_if_measured", name=model_name(stressed["name"]), count=len(rows), kept=len(rows) - len(hidden)
+        )
+        lines = [f"- {self.change(row)}: {self.seen(row)}" for row in hidden or rows]
+        return [told, self.say("what_if_hidden") if hidden else "", "\n".join(lines)]
+
+    def on_cost(self) -> Spoken:
+        cost = self.main["cost"]
+        spent = cost.get("earlier") or cost
+        lines = [
+            "- "
+            + self.say(
+                "cost_line",
+                name=model_name(self.main[side]["name"]),
+                read=size(spent[f"bytes_read_{side}"]),
+                total=size(cost[f"bytes_total_{side}"]),
+            )
+            for side in ("a", "b")
+        ]
+        parts = [self.say("cost", seconds=f"{spent['seconds']:.1f}"), "\n".join(lines), self.measured_earlier()]
+        return self.follow_up(parts, "reproduce", "sure", "limits")
+
+    def on_reproduce(self) -> Spoken:
+        command = str(self.main["reproduce"]["command"])
+        return self.follow_up([self.say("reproduce"), f"```\n{harmless(command, 1000)}\n```"], "report", "sure")
 
     def on_report(self) -> Spoken:
         text = self.report.markdown(dict(self.main), self.language)

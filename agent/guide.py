@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
 from agent import settings
+from agent.cues import cue
 from agent.evidence import closest
 from agent.explain import explain
+from agent.intent import Intent
 from agent.shelf import Shelf
 from agent.turns import Turn, recall
 from agent.verdicts import Report, Spoken
@@ -66,7 +69,9 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("value_order", "coordinate_order", "shared_additions", "shared_start", "weight"), ("how-we-compare",)
     ),
-    "unit_relations": ("how-we-compare",),
+    **dict.fromkeys(("unit_relations", "rank_correlation", "tensor", "spread"), ("how-we-compare",)),
+    "common_base": ("fine-tuning", "architecture-reuse"),
+    "trust": ("how-we-compare", "what-this-assistant-does"),
     "unit_places": ("how-we-compare", "merging"),
     "difference_shape": ("noise-histogram", "how-we-compare"),
     "same_tokenizer": ("tokenizer-reuse",),
@@ -100,9 +105,11 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
     if intent.kind in ("describe", "stress"):
         return [(intent.kind, {"name": name}) for name in intent.models]
     if intent.kind == "article":
-        return [_search(turn, TOPICS_OF_WORDS.get(intent.about, ()))]
+        return [_search(turn, TOPICS_OF_WORDS.get(intent.about, ()), _without_wishes(intent))]
     if intent.kind == "lesson":
         return [("lesson", {"name": choose(intent.question)}), _search(turn, TOPICS_OF_KINDS["lesson"])]
+    if intent.kind == "limits" and not before.focus:
+        return [_search(turn, ("what-this-assistant-does", "how-we-compare"))]
     if intent.kind in TOPICS_OF_KINDS:
         return [_search(turn, TOPICS_OF_KINDS[intent.kind])]
     # Something that may yet be covered; what is plainly another subject is not looked up.
@@ -111,6 +118,15 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
     if intent.kind == "language" and intent.about == "again" and not before.focus and before.topics:
         return [_search(turn, before.topics, before.last_question)]
     return []
+
+
+def _without_wishes(intent: Intent) -> str:
+    """The question without clauses that only say how it should be told: an article on plain words is not sought."""
+    if intent.depth == "ordinary":
+        return ""
+    clauses = re.split(r"[,，;；.。!！?？()（）]+", intent.question)
+    kept = [clause for clause in clauses if cue("domain").search(clause) or not cue(intent.depth).search(clause)]
+    return "，".join(kept).strip("， ") if intent.language == "zh" else ", ".join(kept).strip(", ")
 
 
 def _topics_of(result: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ KINDS = (
     "compare", "describe", "stress", "behave", "ask_other", "ask_models", "unclear", "cancel", "no_thanks",
     # What was measured, said again from the thread's memory.
     "result", "sure", "why", "number", "plot", "direction", "merged", "limits", "next", "change_mind", "what_if",
-    "report",
+    "report", "cost", "reproduce",
     # What is written in the articles.
     "article", "lesson", "closed", "people",
     # The conversation itself.
@@ -24,6 +24,8 @@ KINDS = (
 
 # Kinds that repeat or explain what was measured before, and need nothing run again; the first that fits is meant.
 FOLLOW_UPS = (
+    "cost",
+    "reproduce",
     "report",
     "plot",
     "merged",

@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tools.errors import printable
+
+# The kinds of errors that say that a model of this name is nowhere.
+NOT_FOUND = ("not_found", "hub_not_found")
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -39,6 +44,21 @@ class Memory:
     passages: tuple[Mapping[str, Any], ...] = ()
     topics: tuple[str, ...] = ()
     trouble: Mapping[str, Any] | None = None
+
+    @property
+    def looked_at(self) -> str | None:
+        """The model that was just described or stressed; None where other work came after."""
+        if self.last_kind == "describe" and self.described:
+            return str(self.described[-1].get("name"))
+        return str(self.stressed.get("name")) if self.last_kind == "stress" and self.stressed else None
+
+    @property
+    def not_found(self) -> tuple[str, ...]:
+        """The models of the last question that could not be found; its other models were not at fault."""
+        trouble = self.trouble or {}
+        if trouble.get("kind") not in NOT_FOUND:
+            return ()
+        return tuple(name for name in self.models if f"“{printable(name)}”" in str(trouble.get("message")))
 
     @property
     def focus(self) -> tuple[Mapping[str, Any], ...]:

@@ -81,16 +81,19 @@ def read(
 
 def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     """Whether the form of a message, or what was said before it, leaves no doubt about what the rules found."""
-    if intent.about == "report":
-        # It asks about a result, and there is none yet.
+    if intent.about == "report" or (intent.kind == "article" and intent.about):
+        # It asks about a result, and there is none yet; or for a word of ours.
         return True
     if intent.kind in _BY_FORM:
         return intent.kind != "unclear" or bool(intent.choices) or intent.about == "yes"
     answers = any(message.is_only(word, also="thanks") for word in ("yes", "no"))
     # A name alone after our question is the answer; a name alone is no request.
+    if intent.kind == "ask_models" and message.has("asks_to_compare"):
+        return True
     bare = bool(message.names) and not re.sub(rf"{PLACE}|\W", "", message.masked)
     # The examples know of comparisons that went well; what follows on other work is for the rules.
-    other_work = memory.last_kind in ("describe", "stress") and bool(message.names)
+    looked_at = intent.models == (memory.looked_at,) or intent.kind == "what_if"
+    other_work = memory.last_kind in ("describe", "stress") and (bool(message.names) or looked_at)
     return intent.corrected or answers or bare or other_work or message.has("negated") or memory.trouble is not None
 
 

@@ -53,7 +53,8 @@ class Message:
     @property
     def stands_alone(self) -> bool:
         """Whether it is a question about the world, which no result of ours answers."""
-        return self.words > 5 and self.has("topic") and not self.has("of_our_result")
+        ours = self.has("of_our_result") or (self.has("merged") and self.has("it"))
+        return self.words > 5 and self.has("topic") and not ours
 
     @property
     def words(self) -> int:
@@ -73,7 +74,9 @@ def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
     masked = re.sub(r"[ \t]+", " ", masked.replace("’", "'").replace("‘", "'")).strip()
     if not any(nothing_but(name).match(masked) for name in ("small_talk", "yes", "no")):
         masked = beginning("greeting").sub("", masked)
-    called = find_shipped(masked, names, shelf, memory.exhibit if memory.models else None)
+    # An answer to a question of ours, or to a name that was not found, may be the bare name of a folder.
+    bare = bool(memory.waiting or memory.not_found)
+    called = find_shipped(masked, names, shelf, memory.exhibit if memory.models else None, bare)
     return Message(text, called.masked, called.names, called)
 
 
@@ -120,7 +123,8 @@ def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
     names, base = _base(message)
     if message.has("negated"):
         return _what_instead(message, names, base, memory, shelf)
-    if message.has("correction") and memory.models and (corrected := _corrected(message, names, memory)):
+    mended = message.has("correction") or (bool(memory.not_found) and message.words <= SHORT_WORDS // 4)
+    if mended and memory.models and (corrected := _corrected(message, names, memory)):
         return replace(corrected, base=base or memory.base)
     if base is not None and not names:
         if len(memory.models) > 1:
@@ -170,9 +174,11 @@ def _base(message: Message) -> tuple[tuple[str, ...], str | None]:
 
 def _merge(names: tuple[str, ...], message: Message, memory: Memory) -> Intent | None:
     """'Is X a merge of Y and Z?': the child, and all its parents; None where the message asks something else."""
-    if not message.has("merge") or message.has("behave", "stress_by_name") or not names:
+    if memory.waiting == "merge" and len(names) > 1 and memory.awaiting[0] not in names:
+        names = (*memory.awaiting, *names)
+    elif not message.has("merge") or message.has("behave", "stress_by_name") or not names:
         return None
-    before = memory.models[:2]
+    before = memory.awaiting if memory.waiting == "merge" else memory.models[:2]
     pointed = bool(before) and message.has("it", "first") and before[0] not in names and _pronoun_first(message)
     if len(names) == 1 or (pointed and len(names) < MOST_PARENTS):
         if len(names) > 1:
@@ -269,9 +275,15 @@ def _corrected(message: Message, names: tuple[str, ...], memory: Memory) -> Inte
     denied = re.compile(rf"(?:\bnot|instead of|rather than|不是)\s*({PLACE})", re.IGNORECASE)
     marks = {match[1] for match in denied.finditer(message.masked)}
     wrong = [name for name in names if name in before and place(message.names.index(name)) in marks]
+    wrong = wrong or [name for name in before if name in memory.not_found]
     new = [name for name in names if name not in wrong]
     if not new:
         return None
+    if memory.parents and kind == "compare" and len(new) == 1 and new[0] not in (*before, *memory.parents):
+        # Of a merge the one that was named last is replaced, and the others stay.
+        group = [*before, *memory.parents]
+        group[group.index(wrong[0]) if wrong else 0 if message.has("first") else -1] = new[0]
+        return Intent(kind, models=tuple(group[:2]), parents=tuple(group[2:]), corrected=True)
     if len(new) > 1:
         return Intent(kind, models=tuple(new[:2]), corrected=True)
     if memory.waiting and memory.awaiting:
@@ -312,9 +324,13 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return Intent("compare", models=(models[1], models[0]), base=memory.base, parents=memory.parents)
     if message.has("behave") and not message.has("told") and (pronoun or message.has("test")):
         return Intent("behave", models=models[:2]) if len(models) > 1 else Intent("ask_models", about="behave")
+    if memory.looked_at and memory.last_kind == "stress" and message.has("tried"):
+        return Intent("what_if")
+    if models and not memory.results and message.has("merged") and message.has("it"):
+        return Intent("ask_other", models=(memory.looked_at or models[0],), about="merge")
     if message.has("stress") and not message.has("what_if", "asks_what") and (pronoun or message.has("stress_by_name")):
         return _on_one("stress", message, memory)
-    if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure"):
+    if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure", "cost"):
         return _on_one("describe", message, memory)
     again = message.has("again") and message.has("measure_again") and len(models) > 1
     if again or (message.has("compare_them") and not message.has("asks_how")):
@@ -349,6 +365,8 @@ def _on_one(kind: str, message: Message, memory: Memory) -> Intent:
         return Intent(kind, models=(models[1],))
     if message.has("first") or len(models) == 1:
         return Intent(kind, models=(models[0],))
+    if memory.looked_at:
+        return Intent(kind, models=(memory.looked_at,))
     return Intent("unclear", about=kind, choices=models[:2])
 
 
@@ -365,7 +383,7 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     if message.has("examples", "help") or (message.words > SHORT_WORDS and not of_ours):
         return None
     word = _our_word(message)
-    if word and message.has("asks_what"):
+    if word and _asks_for_word(message):
         return Intent("article", about=word)
     if message.stands_alone and not message.has("what_if"):
         return None
@@ -397,6 +415,11 @@ def _general(message: Message) -> bool:
     return cue("domain").search(rest) is not None and cue("general_question").search(rest) is not None
 
 
+def _asks_for_word(message: Message) -> bool:
+    """Whether a word of ours is asked for: "what is a unit?", and hardly more than the word, "and hidden units?"."""
+    return message.has("asks_what") or (message.words <= 6 and message.has("and_that"))
+
+
 def _our_word(message: Message) -> str:
     return next((key for key, pattern in our_words() if pattern.search(message.masked)), "")
 
@@ -415,7 +438,7 @@ def _without_models(message: Message) -> Intent:
     story = message.has("cases")
     if message.is_only("small_talk"):
         return Intent("small_talk")
-    if not story and message.has("help"):
+    if not story and message.has("help") and not _our_word(message):
         return Intent("help")
     if not story and message.has("examples") and not message.has("lesson"):
         return Intent("examples")
@@ -430,7 +453,7 @@ def _without_models(message: Message) -> Intent:
         return Intent("people")
     if not story and message.has("off_topic") and not message.has("a_model"):
         return Intent("off_topic", about="sure")
-    if not story and message.has("report") and len(message.masked) < 40:
+    if not story and message.has("report") and len(message.masked) < 40 and not message.has("a_model"):
         return Intent("ask_models", about="report")
     if message.has("asks_to_compare"):
         return Intent("ask_models")
@@ -438,11 +461,15 @@ def _without_models(message: Message) -> Intent:
         return Intent("ask_models", about="behave")
     if message.has("check") and message.has("model_x_and_y") and not message.has("about_publishing"):
         return Intent("ask_models")
+    if message.words <= SHORT_WORDS // 2 and message.has("limits") and not message.has("topic", "domain"):
+        return Intent("limits")
+    if message.has("trust"):
+        return Intent("article", about="trust")
     if message.words <= 6 and message.has(*FOLLOW_UPS) and not message.has("topic", "domain"):
         return Intent("ask_models", about="report")
     word = _our_word(message)
     if story or word or message.has("domain") or (message.has("asks_what") and len(message.masked) < 60):
-        return Intent("article", about=word if message.has("asks_what") else "")
+        return Intent("article", about=word if _asks_for_word(message) else "")
     return Intent("off_topic")
 
 
@@ -472,7 +499,7 @@ def of_kind(kind: str, message: Message, memory: Memory, shelf: Shelf, wish: Lan
         about = "again" if message.has("language_again") else "from_now_on"
         return Intent(kind, about=about) if wish or language_named(message.masked) else None
     if kind == "article":
-        return Intent(kind, about=_our_word(message) if message.has("asks_what") else "", depth=depth)
+        return Intent(kind, about=_our_word(message) if _asks_for_word(message) else "", depth=depth)
     return Intent(kind, pressed=kind == "pressure", depth=depth)
 
 

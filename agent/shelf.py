@@ -40,15 +40,18 @@ class Called:
 _ORDINARY_WORDS = frozenset(("original", "base"))
 
 
-def find_shipped(masked: str, named: Sequence[str], shelf: Shelf, recent: str | None) -> Called:
-    """Replace 'the suspect' and its like. `recent`: the exhibit that the conversation was about."""
+def find_shipped(masked: str, named: Sequence[str], shelf: Shelf, recent: str | None, bare: bool = False) -> Called:
+    """Replace 'the suspect' and its like. `recent`: the exhibit that the conversation was about.
+
+    `bare`: a folder of that exhibit may also be called by its name alone.
+    """
     names = list(named)
     mentioned = next((name for name in shelf.exhibits if _mentions(name, masked)), None)
     context = mentioned or next((home for home in map(shelf.home_of, names) if home), None) or recent
     exhibit, unclear = mentioned, tuple[str, ...]()
-    suspected = role("suspect").search(masked) is not None
+    suspected = _named_so("suspect", masked, bare) is not None
     for word in sorted({word for models in shelf.exhibits.values() for word in models}, key=lambda w: (-len(w), w)):
-        match = next((m for m in role(word).finditer(masked) if _stands_alone(m, masked)), None)
+        match = _named_so(word, masked, bare)
         homes = [name for name, models in shelf.exhibits.items() if word in models]
         if match is None or (word in _ORDINARY_WORDS and not context and not suspected):
             continue
@@ -71,6 +74,14 @@ def _mentions(exhibit: str, masked: str) -> bool:
         if any(cue("an_exhibit").search(text) for text in around):
             return True
     return False
+
+
+def _named_so(word: str, masked: str, bare: bool) -> re.Match[str] | None:
+    """Where the shipped model of this folder name is spoken of."""
+    spoken = next((m for m in role(word).finditer(masked) if _stands_alone(m, masked)), None)
+    if spoken is None and bare:
+        return re.search(rf"(?<![\w/.-]){re.escape(word)}(?![\w/-])", masked, re.IGNORECASE | re.ASCII)
+    return spoken
 
 
 def _stands_alone(match: re.Match[str], masked: str) -> bool:

@@ -206,6 +206,8 @@ def remember(memory: Memory, intent: Intent, done: Sequence[Done]) -> Memory:
             changes |= {"offer": "stress", "offer_models": memory.models[-1:]}
     if intent.kind in ("compare", "describe", "stress", "behave", "ask_other") and intent.models:
         kept = memory.models[:2] if intent.kind in ("describe", "stress", "behave") else ()
+        if intent.corrected:
+            kept = tuple(name for name in kept if name != memory.looked_at)
         changes["models"] = tuple(dict.fromkeys((*intent.models, *kept))) if kept else intent.models
         if intent.kind in ("describe", "stress") and len(intent.models) == 1 and intent.models[0] in memory.models:
             # Looking closer at one of the two compared models does not change which was the suspect.

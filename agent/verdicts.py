@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol
 
+from agent import settings
 from agent.evidence import SERIES, Cited, closest, harmless, layers, model_name, title_of
 from agent.fairness import heated_words
+from agent.memory import NOT_FOUND
 from agent.merges import merge_words
-from agent.phrases import say
+from agent.phrases import knows, say
 from agent.turns import Done, Turn, offer_after
 from agent.wording import (
     foreign_as_code,
@@ -88,7 +91,7 @@ class Verdicts:
         assert best is not None
         parts = [self.preamble()]
         if self.intent.corrected:
-            pair = self.say("comma").join(model_name(name) for name in self.intent.models)
+            pair = self.say("comma").join(model_name(name) for name in (*self.intent.models, *self.intent.parents))
             parts.append(self.say("instead", list=pair))
         if len(self.results) > 1:
             parts.append(self.say("several", a=model_name(self.intent.models[0]), count=len(self.results)))
@@ -157,7 +160,7 @@ class Verdicts:
             text = foreign_as_code(str(reason), result["findings"].get(probe) or {})
             if not heated_words(text, quoted_is_fine=True):
                 mark = f"[{ids[probe]}]" if probe in ids else self.ids_of(result)
-                lines.append(f"{len(lines) + 1}. {text} {mark}".rstrip())
+                lines.append(f"{len(lines) + 1}. {self.joined([text, mark])}")
         return "\n".join(lines[:3])
 
     def changes(self, result: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -248,8 +251,24 @@ class Verdicts:
 
     def failed(self, done: Done) -> Spoken:
         """Nothing could be measured, and what the reader can do about it."""
+        near = self.nearest(done)
         options = self.chips("examples", "help")
-        return Spoken(paragraphs([self.preamble(), self.error_text(done)]), False, options)
+        parts = [self.preamble(), self.error_text(done)]
+        if near:
+            parts.append(self.say("nearest", list=self.say("comma").join(map(model_name, near.values()))))
+            meant = {key: near.get(value, value) for key, value in done.arguments.items() if isinstance(value, str)}
+            options = (*self.chips(done.tool, **meant), *options) if knows(f"chip_{done.tool}") else options
+        return Spoken(paragraphs(parts), False, options)
+
+    def nearest(self, done: Done) -> dict[str, str]:
+        """For every model of a call that was not found: the shipped one whose name is spelt nearly so."""
+        error = done.error or {}
+        shipped = [path for models in settings.shelf().exhibits.values() for path in models.values()]
+        if error.get("kind") not in NOT_FOUND:
+            return {}
+        missing = [name for name in error.get("names") or () if name not in shipped]
+        found = {name: get_close_matches(name, shipped, 1, 0.9) for name in missing}
+        return {name: close[0] for name, close in found.items() if close}
 
     def error_text(self, done: Done) -> str:
         """What went wrong and the way out."""

@@ -172,12 +172,15 @@ def filled(text: str) -> str:
     return text
 
 
-def wanted_calls(turn: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
-    """The measuring calls that a turn of the script asks for."""
-    calls = []
+def wanted_calls(turn: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The measuring calls that a turn of the script asks for; names behind a + are further parents of a merge."""
+    calls: list[tuple[str, dict[str, Any]]] = []
     for line in turn.get("calls", ()):
         tool, *names = line.split(" ")
-        calls.append((tool, {key: ROLES.get(n, n) for key, n in zip(ARGUMENTS[tool], names, strict=False)}))
+        parents = [ROLES.get(name[1:], name[1:]) for name in names if name.startswith("+")]
+        alone = [ROLES.get(name, name) for name in names if not name.startswith("+")]
+        given = dict(zip(ARGUMENTS[tool], alone, strict=False))
+        calls.append((tool, given | ({"parents": parents} if parents else {})))
     return calls
 
 
@@ -268,13 +271,20 @@ class MeasuredOnce:
     def tool(self, name: str) -> Callable[..., dict[str, Any]]:
         """One of the tools of tools.audit."""
 
-        def work(*names: str | None, on_finding: Any = None, stop: Any = None) -> dict[str, Any]:
+        def work(
+            *names: str | None,
+            on_finding: Any = None,
+            stop: Any = None,
+            parents: Sequence[str] = (),
+            fresh: bool = False,
+        ) -> dict[str, Any]:
             from tools import audit
 
-            key = (name, names)
+            key = (name, (*names, *parents))
             if key not in self._kept:
                 steps: list[Any] = []
                 options = {"stop": stop} if name == "describe" else {"stop": stop, "on_finding": steps.append}
+                options |= {"parents": parents} if parents else {}
                 self._kept[key] = getattr(audit, name)(*names, **options), steps
             made, steps = copy.deepcopy(self._kept[key])
             for step in steps if on_finding is not None else ():

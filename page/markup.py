@@ -82,7 +82,7 @@ def _all_known(paragraph: str, sentences: list[str]) -> bool:
     for sentence in sentences:
         if sentence in rest:
             rest, found = rest.replace(sentence, ""), True
-    return found and not re.sub(r"\d+\.", "", rest).strip(".。")
+    return found and not re.sub(r"\d+\.|[;；]", "", rest).strip(".。")
 
 
 def _bare(text: str) -> str:

@@ -68,4 +68,4 @@ def seconds(value: object) -> str:
 
 def share(value: object) -> str:
     """A share of the whole in per cent."""
-    return f"{100 * value:.1f} %" if isinstance(value, (int, float)) else "–"
+    return f"{100 * value:.1f}".removesuffix(".0") + " %" if isinstance(value, (int, float)) else "–"

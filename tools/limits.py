@@ -83,7 +83,7 @@ TEXTS: dict[str, dict[str, str]] = {
     "small_merges": {
         "en": "If one model holds less than {share} of the other, averaged into it, that can go unnoticed; so can more, if "
         "its units were put into another order.",
-        "zh": "如果一个模型里按加权平均掺进的另一个不到 {share}，可能发现不了；掺得更多但打乱了神经元的次序，也可能发现不了。",
+        "zh": "如果一个模型里按加权平均掺进的另一个不到 {share}，可能发现不了；掺得更多但打乱了隐藏单元的次序，也可能发现不了。",
     },
     "no_merge_power": {
         "en": "Whether a share of one model was mixed into the other would not have been noticed here.",
@@ -96,7 +96,7 @@ TEXTS: dict[str, dict[str, str]] = {
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",
-        "zh": "在这类模型里，如果副本的神经元被重新排过序，本次检测是发现不了的。",
+        "zh": "在这类模型里，如果副本的隐藏单元被重新排过序，本次检测是发现不了的。",
     },
     "base_believed": {
         "en": "That the named base is the true common base was taken from the question and not tested.",

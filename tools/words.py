@@ -195,7 +195,7 @@ TEXT: dict[str, Words] = {
     },
     "power_reordered": {
         "en": "Even with its units re-ordered and noise of {percent}, it would have been recognised.",
-        "zh": "即使神经元被重新排序、再加 {percent} 的噪声，也会被认出来。",
+        "zh": "即使隐藏单元被重新排序、再加 {percent} 的噪声，也会被认出来。",
     },
     "power_turned": {
         "en": "So would one with turned coordinates, new token tables and noise of {percent}.",
@@ -354,8 +354,9 @@ DIRECTIONS: dict[str, Any] = {
             "en": "its values are the other's, some set to zero", "zh": "它的数值是另一方的，只是有些被置零",
         },
         "the difference is independent of the other's values and raises this one's variance": {
-            "en": "what was added does not depend on the other's values and widens its own",
-            "zh": "多出来的部分与另一方的数值无关，只让它自己的波动变大",
+            "en": "the difference looks like something added to the other: it has nothing to do with the other's values, and "
+            "makes the numbers of this one spread wider",
+            "zh": "两者之差像是后来加在另一方上面的：它与另一方的数值毫无关联，只让这一方的数值更分散",
         },
         "it has some of the other's layers": {
             "en": "it has some of the other's layers", "zh": "它只有另一方的一部分层",
@@ -566,7 +567,12 @@ def percent(share: float) -> str:
     value = 100.0 * share
     if 0 < abs(value) < 1:
         return f"{value:.2g}%"
-    return f"{value:.0f}%" if value >= 10 or value == 0 else f"{value:.1f}%"
+    return f"{value:.0f}%" if value >= 10 else f"{value:.1f}".removesuffix(".0") + "%"
+
+
+def correlation(value: float) -> str:
+    """A correlation with two digits; what rounds to nothing has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -596,14 +602,24 @@ def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
     )  # fmt: skip
 
 
+def _counted(layers: int, language: str) -> str:
+    """So many of the layers; what stands between "in" and "of", or between 中 and what is said of them."""
+    if language == "zh":
+        return f"有 {layers} 层的" if layers else "没有一层的"
+    return str(layers) if layers else "none"
+
+
 def _unit_order(finding: Finding, language: str, leaned_on: bool) -> str:
     rows = finding["where"]
     same = sum(row["log10_pvalue"] <= -4 for row in rows)
     units = finding["n"]
     return {
-        "en": "Hidden units stand in the same order in {same} of {layers} layers ({units} units, rank correlation {r:.2f}).",
-        "zh": "{layers} 层中有 {same} 层的隐藏单元排列顺序一致（共 {units} 个单元，秩相关 {r:.2f}）。",
-    }[language].format(same=same, layers=len(rows), units=units, r=finding["statistic"])
+        "en": "Hidden units stand in the same order in {same} of {layers} layers ({units} units, rank correlation {r}; "
+        "strangers lie near 0).",
+        "zh": "{layers} 层中{same}隐藏单元排列顺序一致（共 {units} 个单元，秩相关 {r}；毫无关系时接近 0）。",
+    }[language].format(
+        same=_counted(same, language), layers=len(rows), units=units, r=correlation(finding["statistic"])
+    )
 
 
 def _unit_places(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -633,26 +649,28 @@ def _unit_relations(finding: Finding, language: str, leaned_on: bool) -> str:
     same = sum(row["log10_pvalue"] <= -4 for row in rows)
     return {
         "en": "Told by how they stand to each other, in any coordinates and without tokens, hidden units are in the same "
-        "order in {same} of {layers} layers ({units} units, rank correlation {r:.2f}).",
-        "zh": "只看单元彼此之间的关系（不管坐标怎样转动，也不用词元），{layers} 层中有 {same} 层的隐藏单元顺序一致（共 {units} 个单元，"
-        "秩相关 {r:.2f}）。",
-    }[language].format(same=same, layers=len(rows), units=finding["n"], r=finding["statistic"])
+        "order in {same} of {layers} layers ({units} units, rank correlation {r}).",
+        "zh": "只看单元彼此之间的关系（不管坐标怎样转动，也不用词元），{layers} 层中{same}隐藏单元顺序一致（共 {units} 个单元，"
+        "秩相关 {r}）。",
+    }[language].format(
+        same=_counted(same, language), layers=len(rows), units=finding["n"], r=correlation(finding["statistic"])
+    )
 
 
 def _value_order(finding: Finding, language: str, leaned_on: bool) -> str:
     rows = finding["where"]
     same = sum(row["log10_pvalue"] <= -4 for row in rows)
     return {
-        "en": "Values stand in the same order in {same} of {heads} attention heads (rank correlation {r:.2f}).",
-        "zh": "{heads} 个注意力头中有 {same} 个的数值排列顺序一致（秩相关 {r:.2f}）。",
-    }[language].format(same=same, heads=len(rows), r=finding["statistic"])
+        "en": "Values stand in the same order in {same} of {heads} attention heads (rank correlation {r}).",
+        "zh": "{heads} 个注意力头中有 {same} 个的数值排列顺序一致（秩相关 {r}）。",
+    }[language].format(same=same, heads=len(rows), r=correlation(finding["statistic"]))
 
 
 def _coordinate_order(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "Over {tokens} common tokens, the {n} coordinates stand in the same order with rank correlation {r:.2f}.",
-        "zh": "在 {tokens} 个共同词元上，{n} 个坐标排列顺序的秩相关为 {r:.2f}。",
-    }[language].format(tokens=finding["where"]["tokens"], n=finding["n"], r=finding["statistic"])
+        "en": "Over {tokens} common tokens, the {n} coordinates stand in the same order with rank correlation {r}.",
+        "zh": "在 {tokens} 个共同词元上，{n} 个坐标排列顺序的秩相关为 {r}。",
+    }[language].format(tokens=finding["where"]["tokens"], n=finding["n"], r=correlation(finding["statistic"]))
 
 
 def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -788,36 +806,36 @@ def _strangers(finding: Finding, language: str) -> str:
 
 def _norm_gains(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "Norm gains, centred, correlate at {r:.2f}{strangers}. Their plain cosine, {cosine:.3f}, is near one for "
+        "en": "Norm gains, centred, correlate at {r}{strangers}. Their plain cosine, {cosine:.3f}, is near one for "
         "strangers too and tells nothing.",
-        "zh": "归一化增益减去均值后的相关为 {r:.2f}{strangers}。不减均值的余弦为 {cosine:.3f}，"
+        "zh": "归一化增益减去均值后的相关为 {r}{strangers}。不减均值的余弦为 {cosine:.3f}，"
         "没有关系的模型也接近 1，说明不了什么。",
     }[language].format(
-        r=finding["statistic"], cosine=finding["where"]["cosine"], strangers=_strangers(finding, language)
+        r=correlation(finding["statistic"]), cosine=finding["where"]["cosine"], strangers=_strangers(finding, language)
     )
 
 
 def _spectra(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "By their singular values, layers at one place are {r:.2f} nearer than others (1 is equal){strangers}.",
-        "zh": "按奇异值看，同一位置的层比其他层更接近，程度为 {r:.2f}（1 为相同）{strangers}。",
-    }[language].format(r=finding["statistic"], strangers=_strangers(finding, language))
+        "en": "By their singular values, layers at one place are {r} nearer than others (1 is equal){strangers}.",
+        "zh": "按奇异值看，同一位置的层比其他层更接近，程度为 {r}（1 为相同）{strangers}。",
+    }[language].format(r=correlation(finding["statistic"]), strangers=_strangers(finding, language))
 
 
 def _token_geometry(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "Likenesses between {tokens} tokens correlate at {r:.2f}{strangers}.",
-        "zh": "{tokens} 个词元两两之间的相似程度，在两个模型里的相关为 {r:.2f}{strangers}。",
+        "en": "Likenesses between {tokens} tokens correlate at {r}{strangers}.",
+        "zh": "{tokens} 个词元两两之间的相似程度，在两个模型里的相关为 {r}{strangers}。",
     }[language].format(
-        tokens=finding["where"]["tokens"], r=finding["statistic"], strangers=_strangers(finding, language)
+        tokens=finding["where"]["tokens"], r=correlation(finding["statistic"]), strangers=_strangers(finding, language)
     )
 
 
 def _head_space(finding: Finding, language: str, leaned_on: bool) -> str:
     return {
-        "en": "The spaces of possible answers overlap by {r:.2f} beyond chance{strangers}.",
-        "zh": "可能的回答所在的空间，超出偶然的重合为 {r:.2f}{strangers}。",
-    }[language].format(r=finding["statistic"], strangers=_strangers(finding, language))
+        "en": "The spaces of possible answers overlap by {r} beyond chance{strangers}.",
+        "zh": "可能的回答所在的空间，超出偶然的重合为 {r}{strangers}。",
+    }[language].format(r=correlation(finding["statistic"]), strangers=_strangers(finding, language))
 
 
 def _code_likeness(finding: Finding, language: str, leaned_on: bool) -> str:
