@@ -188,7 +188,7 @@ class FollowUps(Measurements):
             return Spoken(self.told("") if self.passages else self.say("help_limits"), False, self.chips("help"))
         summary = self.report.summary(dict(self.main), self.language)
         lines = "\n".join(f"- {sentence}" for sentence in summary["not_meaning"])
-        # "So did they steal it?" is told what was measured before what that does not mean.
+        # Whoever asks in accusing words is told what was measured before what that does not mean.
         heated = heated_words(self.turn.said[-1] if self.turn.said else "")
         measured = f"{self.headline(self.main, summary)} {self.ids_of(self.main)}" if heated else ""
         parts = [measured, self.say("not_meaning", text="").strip(), lines, self.read_more()]
