@@ -175,9 +175,9 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
 
         def ask(message: str, chosen: Language, request: gr.Request) -> list[Any]:
             visit = visits.of(request.session_hash)
-            visit.language = chosen
+            visit.assume(chosen)
             visits.ask(visit, message)
-            return ["", visit.conversation.shown(chosen), *buttons_now(visit)]
+            return ["", visit.conversation.shown(visit.language), *buttons_now(visit)]
 
         def ask_shown(chosen: Language, request: gr.Request, event: gr.SelectData) -> list[Any]:
             value = event.value
@@ -215,7 +215,7 @@ def build(assistant: Assistant | None = None) -> gr.Blocks:
 
         def relabel(chosen: Language, request: gr.Request) -> list[Any]:
             visit = visits.of(request.session_hash)
-            visit.language = chosen
+            visit.speak(chosen)
             paths = visits.downloads(visit) or (None, None)
             printed = visits.sheets(visit) or (None, None, None)
             told = say(chosen, "exhibits_intro" if exhibits else "no_exhibits")

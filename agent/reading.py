@@ -88,7 +88,7 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
         return intent.kind != "unclear" or bool(intent.choices) or intent.about == "yes"
     answers = any(message.is_only(word, also="thanks") for word in ("yes", "no"))
     # A name alone after our question is the answer; a name alone is no request.
-    if intent.kind == "ask_models" and message.has("asks_to_compare"):
+    if (intent.kind == "ask_models" and message.has("asks_to_compare")) or intent.about == "merge":
         return True
     bare = bool(message.names) and not re.sub(rf"{PLACE}|\W", "", message.masked)
     # The examples know of comparisons that went well; what follows on other work is for the rules.

@@ -237,6 +237,8 @@ def _one_model(names: tuple[str, ...], base: str | None, message: Message, memor
             return Intent("compare", models=(before[0], name), base=base)
     if message.has("describe") and not copying:
         return Intent("describe", models=names)
+    if message.has("merge") and not before:
+        return replace(ask, about="merge")
     if message.has("behave"):
         both = len(before) > 1 and name in before
         return Intent("behave", models=before[:2]) if both else replace(ask, about="behave")
@@ -453,6 +455,11 @@ def _without_models(message: Message) -> Intent:
         return Intent("people")
     if not story and message.has("off_topic") and not message.has("a_model"):
         return Intent("off_topic", about="sure")
+    if not story and message.has("trust"):
+        return Intent("article", about="trust")
+    word = _our_word(message)
+    if word == "network":
+        return Intent("article", about=word)
     if not story and message.has("report") and len(message.masked) < 40 and not message.has("a_model"):
         return Intent("ask_models", about="report")
     if message.has("asks_to_compare"):
@@ -463,11 +470,8 @@ def _without_models(message: Message) -> Intent:
         return Intent("ask_models")
     if message.words <= SHORT_WORDS // 2 and message.has("limits") and not message.has("topic", "domain"):
         return Intent("limits")
-    if message.has("trust"):
-        return Intent("article", about="trust")
     if message.words <= 6 and message.has(*FOLLOW_UPS) and not message.has("topic", "domain"):
         return Intent("ask_models", about="report")
-    word = _our_word(message)
     if story or word or message.has("domain") or (message.has("asks_what") and len(message.masked) < 60):
         return Intent("article", about=word if _asks_for_word(message) else "")
     return Intent("off_topic")

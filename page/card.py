@@ -315,7 +315,7 @@ def _finding(name: str, finding: Mapping[str, Any], result: Mapping[str, Any], l
     head = f'<th scope="row">{question} <span class="quiet">{plain(name, 60)}</span></th>'
     if "abstained" in finding:
         reason = f"<b>{say(language, 'abstained')}:</b> {plain(translated(finding['abstained'], language), 400)}"
-        return f'<tr class="abstained">{head}<td colspan="2">{reason}</td><td>{role}</td></tr>'
+        return f'<tr class="abstained">{head}<td colspan="2">{reason}</td>{_cell("role", role, language)}</tr>'
     unit = plain(translated(finding.get("unit") or "", language), 120)
     value = f"<b>{numbers.number(finding['statistic'])}</b> {unit}"
     log10_pvalue = finding.get("log10_pvalue")
@@ -324,4 +324,10 @@ def _finding(name: str, finding: Mapping[str, Any], result: Mapping[str, Any], l
         if isinstance(log10_pvalue, (int, float))
         else say(language, "chance_unknown")
     )
-    return f"<tr>{head}<td>{value}</td><td>{chance}</td><td>{role}</td></tr>"
+    cells = (_cell("value", value, language), _cell("chance", chance, language), _cell("role", role, language))
+    return f"<tr>{head}{''.join(cells)}</tr>"
+
+
+def _cell(column: str, content: str, language: Language) -> str:
+    """A cell that knows the head of its column: on a phone the heads are gone."""
+    return f'<td><span class="column">{say(language, f"column_{column}")} · </span>{content}</td>'

@@ -65,9 +65,19 @@ class Visit:
         self.answering = False
         self.stop = threading.Event()
         self.worker: threading.Thread | None = None
+        self.language_known = False
         self.talks = 0
         self.seen = time.monotonic()
         self.folder: Path | None = None
+
+    def speak(self, language: Language) -> None:
+        """The reader's language, as the page was opened in it or switched to it."""
+        self.language, self.language_known = language, True
+
+    def assume(self, language: Language) -> None:
+        """The language that came with a question: a tab may send it before it has heard what the page settled on."""
+        if not self.language_known:
+            self.language = language
 
     @property
     def thread(self) -> str:

@@ -43,8 +43,7 @@ def difference(a: Path, b: Path) -> float:
 
 def test_every_weight_file_is_listed_with_its_hash_and_small() -> None:
     listed = dict(
-        reversed(line.split("  "))
-        for line in (EXHIBITS / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        reversed(line.split("  ")) for line in (EXHIBITS / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     )
     files = {path.relative_to(EXHIBITS).as_posix(): path for path in EXHIBITS.rglob("*.safetensors")}
     assert set(listed) == set(files) and len(files) == 7
@@ -71,11 +70,7 @@ def test_stories_are_told_in_both_languages_with_answers_of_the_contract(path: P
         for role in ("a", "b", "base"):
             name = pair[role]
             assert (name is None and role == "base") or (ROOT / name / "config.json").is_file(), name
-            assert (
-                name is None
-                or all(name in question for question in pair["question"].values())
-                or role == "base"
-            )
+            assert name is None or all(name in question for question in pair["question"].values()) or role == "base"
     for control in told["controls"]:
         assert (ROOT / control / "config.json").is_file()
 

@@ -28,7 +28,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "derived": {
         "icon": "→",
-        "word": {"en": "One was built on the other", "zh": "一个建立在另一个之上"},
+        "word": {"en": "Built on the same weights", "zh": "建立在同一份权重之上"},
         "headline": {
             "en": "The weights of {a} and {b} are related: one was trained or edited further from the other, or both from a common parent.",
             "zh": "{a} 和 {b} 的权重有亲缘关系：其中一个是在另一个的基础上继续训练或修改而来，或者两者来自同一个母模型。",

@@ -51,6 +51,12 @@ LOST = "exhibits/llama3v/suspcet"
         ("result", "它究竟算不算融合出来的模型", "merged", ""),
         ("new", "比较一下", "ask_models", ""),
         ("new", "模型能下载就能随便用吗", "article", ""),
+        ("result", "and is that bad?", "limits", ""),
+        ("result", "这样算抄袭吗", "limits", ""),
+        ("result", "隐藏单元又是个啥", "article", "hidden_unit"),
+        ("new", "does it need internet", "article", "network"),
+        ("new", "这玩意要联网吗", "article", "network"),
+        ("new", "报告能信吗，会不会误伤好人", "article", "trust"),
     ],
 )
 def test_once_misread(context: str, message: str, kind: str, about: str) -> None:
@@ -91,6 +97,21 @@ def test_a_correction_keeps_the_other_parents(message: str, models: tuple[str, .
     memory = remember(Memory(), asked, [])
     intent = read(message, memory, shelf=SHELF)
     assert (intent.kind, intent.models, intent.parents, intent.corrected) == ("compare", models, parents, True)
+
+
+def test_a_bare_word_behind_a_name_makes_it_the_base() -> None:
+    intent = read(f"{X} {Y} {B} base", shelf=SHELF)
+    assert (intent.models, intent.base) == ((X, Y), B)
+
+
+@pytest.mark.parametrize(
+    ("message", "parents"), [(f"is {X} a merge", f"{Y} plus {Z}"), (f"{X}是拼出来的吗", f"{Y}加{Z}")]
+)
+def test_whether_one_is_a_merge_asks_for_its_parents(message: str, parents: str) -> None:
+    intent = read(message, shelf=SHELF)
+    assert (intent.kind, intent.models, intent.about) == ("ask_other", (X,), "merge")
+    named = read(parents, remember(Memory(), intent, []), shelf=SHELF)
+    assert (named.kind, named.models, named.parents) == ("compare", (X, Y), (Z,))
 
 
 def test_it_is_the_model_that_was_just_described() -> None:

@@ -115,7 +115,7 @@ def test_the_key_follows_the_run(measured: dict[str, Any]) -> None:
     other["solar"]["values"]["answer"] = "derived"
     ready = teach("predict-and-check", "en", other)
     solar = next(question for question in ready.quiz if "follow one recipe" in question.question)
-    assert solar.options[solar.right] == "One was built on the other."
+    assert solar.options[solar.right] == "Built on the same weights."
     assert "norms" in ready.left_out
     del other["sibling"]["values"]["shared_additions"]
     assert "additions" in teach("predict-and-check", "en", other).left_out

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent.phrases import say as phrase
 from page.exhibits import read_exhibits, starters
 from page.words import LANGUAGES, Language, say
 from tools.words import ANSWERS
@@ -208,6 +209,13 @@ def test_on_a_phone_in_the_dark(look: Callable[..., Sight], language: Language) 
     assert sight.page.evaluate("document.documentElement.scrollWidth") <= 390
     sight.photograph(f"phone-answer-{language}")
     sight.photograph(f"phone-whole-{language}", whole=True)
+    assert say(language, "column_chance") in sight.page.locator("#findings tbody tr").nth(1).inner_text()
+    # A long line of code, here the command of the run, leaves the page as narrow as it is.
+    type_question(sight, phrase(language, "chip_reproduce"))
+    sight.page.locator("#chat pre").wait_for(timeout=PATIENCE_MS)
+    sight.page.wait_for_timeout(400)
+    assert sight.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert sight.page.locator("#side").bounding_box()["x"] < 40
 
 
 def test_stop_within_a_second(look: Callable[..., Sight]) -> None:

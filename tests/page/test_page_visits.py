@@ -84,6 +84,18 @@ def test_steps_card_plot_and_reply_come_in_order(language: Any) -> None:
     assert not visit.busy
 
 
+def test_a_question_does_not_turn_back_the_language_of_the_page() -> None:
+    visit = Visit("a tab")
+    visit.assume("zh")
+    assert visit.language == "zh"
+    visit.speak("zh")
+    # The tab still held the page's first language when the question was sent.
+    visit.assume("en")
+    assert visit.language == "zh"
+    visit.speak("en")
+    assert visit.language == "en"
+
+
 def test_only_the_newest_reply_offers_questions() -> None:
     visits = Visits(FakeAssistant(pace=0.0))
     visit = visits.of("one")

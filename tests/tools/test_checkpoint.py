@@ -18,9 +18,7 @@ from tools.sources.folder import LocalFile
 from tools.sources.model_files import MOST_CODE_FILES
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "real"
-needs_real_files = pytest.mark.skipif(
-    not REAL.is_dir(), reason="the real checkpoints of ../shared/real are absent"
-)
+needs_real_files = pytest.mark.skipif(not REAL.is_dir(), reason="the real checkpoints of ../shared/real are absent")
 
 TENSORS = {
     "embed.weight": torch.arange(20.0).reshape(5, 4),
@@ -277,15 +275,11 @@ class TestNames:
             ("~nobody-of-this-name/model", "not_found"),
         ],
     )
-    def test_what_is_no_local_path(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
-    ) -> None:
+    def test_what_is_no_local_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
         monkeypatch.chdir(tmp_path)
         assert kind_of(name) == kind
 
-    def test_a_mistyped_local_folder_is_no_hub_name(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_mistyped_local_folder_is_no_hub_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "exhibits").mkdir()
         assert kind_of("exhibits/mistyped") == "not_found"
@@ -389,9 +383,7 @@ class TestReading:
         model.close()
         assert {file: file.read_bytes() for file in path.iterdir()} == before
 
-    def test_files_are_hashed_when_asked_and_only_once(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_files_are_hashed_when_asked_and_only_once(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (path / "config.json").write_text("{}")
         (path / "merges.txt").write_text("")
         hashed = []
@@ -422,9 +414,7 @@ class TestSafetensorsTypes:
         whole = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 "
         broken = "float16 bfloat16 float32 float64 complex64 "
         narrow = "float8_e4m3fn float8_e5m2 float8_e8m0fnu float8_e4m3fnuz float8_e5m2fnuz"
-        tensors = {
-            name: torch.ones(2, 3).to(getattr(torch, name)) for name in (whole + broken + narrow).split()
-        }
+        tensors = {name: torch.ones(2, 3).to(getattr(torch, name)) for name in (whole + broken + narrow).split()}
         save_file(tensors, tmp_path / "model.safetensors")
         model = open_checkpoint(str(tmp_path))
         assert set(model.dtypes.values()) == set(tensors)
@@ -448,9 +438,7 @@ class TestSafetensorsTypes:
 
 
 class TestPyTorchNesting:
-    @pytest.mark.parametrize(
-        "key", ["state_dict", "model", "model_state_dict", "params", "net", "module", "weights"]
-    )
+    @pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "params", "net", "module", "weights"])
     @pytest.mark.parametrize("zipped", [True, False])
     def test_a_wrapped_state_dict_is_found(self, tmp_path: Path, key: str, zipped: bool) -> None:
         saved = {
@@ -546,9 +534,7 @@ class TestRealFiles:
     def test_safetensors_agree_with_their_own_library(self, path: Path) -> None:
         same(open_checkpoint(str(path)), load_file(path))
 
-    @pytest.mark.parametrize(
-        "path", [*REAL.glob("**/*.pt"), *REAL.glob("**/*.*th")], ids=lambda path: path.name
-    )
+    @pytest.mark.parametrize("path", [*REAL.glob("**/*.pt"), *REAL.glob("**/*.*th")], ids=lambda path: path.name)
     def test_pytorch_files_agree_with_pytorch(self, path: Path) -> None:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         model = open_checkpoint(str(path))

@@ -34,9 +34,7 @@ def test_a_text_is_one_sentence_and_one_way_out(kind: str, language: str) -> Non
     end = "." if language == "en" else "。"
     for sentence in TEXTS[kind][language]:
         assert sentence.endswith(end)
-        assert sentence.replace("e.g.", "").count(end + (" " if language == "en" else "")) == (
-            language == "zh"
-        )
+        assert sentence.replace("e.g.", "").count(end + (" " if language == "en" else "")) == (language == "zh")
         assert not any(word in sentence.lower() for word in ACCUSING)
         chinese = any("\u4e00" <= character <= "\u9fff" for character in sentence)
         assert chinese == (language == "zh")

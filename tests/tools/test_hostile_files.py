@@ -165,9 +165,7 @@ class TestSafetensorsHeader:
     def test_too_many_tensors_over_all_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tools.checkpoint.MAX_TENSORS", 3)
         for name in "ab":
-            entries = {
-                f"{name}{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in (1, 2)
-            }
+            entries = {f"{name}{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in (1, 2)}
             written(tmp_path, raw(entries, b""), f"{name}.safetensors")
         assert open_checkpoint(str(tmp_path / "a.safetensors")).has_weights
         assert refused(tmp_path).kind == "too_many_tensors"
@@ -180,9 +178,7 @@ class TestSafetensorsHeader:
 
     def test_a_file_that_only_claims_to_be_large(self, tmp_path: Path) -> None:
         count = plain.READ_BYTES // 4 + 1
-        path = written(
-            tmp_path, raw({"a": ENTRY | {"shape": [count, 1], "data_offsets": [0, 4 * count]}}, b"")
-        )
+        path = written(tmp_path, raw({"a": ENTRY | {"shape": [count, 1], "data_offsets": [0, 4 * count]}}, b""))
         os.truncate(path, path.stat().st_size + 4 * count)
         model = open_checkpoint(str(path))
         with pytest.raises(UserError) as caught:
@@ -263,9 +259,7 @@ class TestPickles:
         assert refused(tmp_path / "a.pt").kind == "unsafe_pickle"
 
     @pytest.mark.parametrize("zipped", [True, False])
-    def test_no_unpickler_is_ever_asked(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
-    ) -> None:
+    def test_no_unpickler_is_ever_asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool) -> None:
         torch.save(GOOD, tmp_path / "good.pt", _use_new_zipfile_serialization=zipped)
         torch.save({"extra": Payload(tmp_path / "marker")}, tmp_path / "bad.pt", _use_new_zipfile_serialization=zipped)
         for name in ("torch.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "pickle._Unpickler"):
@@ -353,9 +347,7 @@ class TestPickles:
         torch.save({"w": torch.ones(1).expand(10**6, 10**6)}, tmp_path / "a.pt")
         assert refused(tmp_path / "a.pt").kind == "unreadable_archive"
 
-    @pytest.mark.parametrize(
-        "content", [{}, {"epoch": 3}, [], "text", {"optimizer": {"m": torch.ones(2, 2)}}]
-    )
+    @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [], "text", {"optimizer": {"m": torch.ones(2, 2)}}])
     def test_a_file_without_tensors(self, tmp_path: Path, content: object) -> None:
         torch.save(content, tmp_path / "a.pt")
         assert refused(tmp_path / "a.pt").kind == "no_tensors"
@@ -433,9 +425,7 @@ class TestArchives:
         content[end + 12 : end + 16] = struct.pack("<I", 1 << 30)
         assert refused(written(tmp_path, bytes(content), "a.pt")).facts["why"] == "too_many_entries"
 
-    @pytest.mark.parametrize(
-        "content", [b"hello", b"\x80", b"\x80\x02", bytes(512), b"PK\x03\x04", b"ustar" * 100]
-    )
+    @pytest.mark.parametrize("content", [b"hello", b"\x80", b"\x80\x02", bytes(512), b"PK\x03\x04", b"ustar" * 100])
     def test_what_is_no_pytorch_file(self, tmp_path: Path, content: bytes) -> None:
         assert refused(written(tmp_path, content, "model.bin")).kind in ("unreadable_archive", "truncated")
 
@@ -495,9 +485,7 @@ class TestPaths:
         (tmp_path / "inner" / index).write_text(json.dumps({"weight_map": {"w": shard}}))
         assert refused(tmp_path / "inner").kind == "unsafe_path"
 
-    @pytest.mark.parametrize(
-        "name", ["model.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json"]
-    )
+    @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json"])
     def test_a_link_may_not_lead_out_of_the_folder(self, tmp_path: Path, name: str) -> None:
         (tmp_path / "inner").mkdir()
         written(tmp_path, save(GOOD), "outside")
@@ -560,9 +548,7 @@ class TestPaths:
         "name", ["model.safetensors", "a.safetensors", "pytorch_model.bin", "config.json", "README.md"]
     )
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-    def test_pipes_and_folders_under_the_name_of_a_file(
-        self, tmp_path: Path, name: str, make: object
-    ) -> None:
+    def test_pipes_and_folders_under_the_name_of_a_file(self, tmp_path: Path, name: str, make: object) -> None:
         assert callable(make)
         make(tmp_path / name)
         assert refused(tmp_path).kind == "not_a_file"
@@ -674,9 +660,7 @@ def mutated(draw: st.DrawFn, content: bytes, first: int) -> bytes:
         elif change == "end":
             del data[place:]
         else:
-            data[place : place + 1] = draw(
-                st.sampled_from([b"9", b"-", b"0", b"]", b"[", b'"', b"e", b"{", b"\xf4"])
-            )
+            data[place : place + 1] = draw(st.sampled_from([b"9", b"-", b"0", b"]", b"[", b'"', b"e", b"{", b"\xf4"]))
     return bytes(data)
 
 
@@ -696,9 +680,7 @@ values = st.recursive(
         st.text(max_size=5),
         st.sampled_from(["F32", "BF16", "F4", "U8", "BOOL", "C64", "F8_E4M3"]),
     ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
     max_leaves=6,
 )
 entries = st.fixed_dictionaries(

@@ -92,9 +92,7 @@ def rounded_mean(models: list[Small], weights: list[float], dtype: torch.dtype, 
     ("kind", "dtype"), [("llama", torch.bfloat16), ("gpt2", torch.bfloat16), ("bert", torch.float16)]
 )
 @pytest.mark.parametrize("parts", [False, True], ids=["mean rounded", "parts rounded"])
-def test_siblings_a_hundredth_apart_in_16_bit(
-    kind: str, dtype: torch.dtype, weights: list[float], parts: bool
-) -> None:
+def test_siblings_a_hundredth_apart_in_16_bit(kind: str, dtype: torch.dtype, weights: list[float], parts: bool) -> None:
     base = trained(kind, 1)
     parents = [near(base, tuned(kind, 1, 3 + i), 0.01, dtype) for i in range(len(weights))]
     child = rounded_mean(parents, weights, dtype, parts)
