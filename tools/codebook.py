@@ -22,6 +22,8 @@ LEVELS_FOR_VALUES = 0.5
 BLOCKS_READ = 32
 NEAREST = 0.9
 FEWEST_VALUES = 16
+# Of most blocks these show more than MOST_LEVELS levels already.
+FIRST_VALUES = 1024
 
 
 def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
@@ -56,6 +58,8 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
     # Pruned values are alike whatever was done to the others.
     kept = rounded != 0
     values, wanted = rounded[kept], source[kept]
+    if len(np.unique(values[:FIRST_VALUES])) > MOST_LEVELS:
+        return None
     levels = np.unique(values)
     if len(values) < FEWEST_VALUES or len(levels) > min(MOST_LEVELS, LEVELS_FOR_VALUES * len(values)):
         return None

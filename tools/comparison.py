@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
+from tools.difference import Difference, compare_values
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
 from tools.matching import (
@@ -109,6 +110,7 @@ class Comparison:
         self.seed, self.full, self.stop = seed, full, stop
         self._partners: dict[UnitPair, np.ndarray] = {}
         self._vectors: dict[tuple[Side, Member], torch.Tensor] = {}
+        self._prints: dict[tuple[Side, Member], np.ndarray] = {}
         self._common: dict[Basis, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def beside(self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int) -> Comparison:
@@ -228,7 +230,7 @@ class Comparison:
         return float(
             np.mean(
                 [
-                    fingerprint(self.vectors("a", mine)) @ fingerprint(self.vectors("b", theirs))
+                    self.fingerprint("a", mine) @ self.fingerprint("b", theirs)
                     for pair in pairs
                     for mine, theirs in pair.members
                 ]
@@ -425,6 +427,10 @@ class Comparison:
             b = b.index_select(pair.axis, torch.from_numpy(pair.partners))
         return a, b
 
+    def difference(self, pair: TensorPair) -> Difference:
+        """What lies between the two tensors of a pair."""
+        return compare_values(*self.pair_values(pair))
+
     def stands_for(self, pair: TensorPair) -> int:
         """How many of a's numbers this pair tells of."""
         return self.layout_a.size(pair.a)
@@ -539,7 +545,14 @@ class Comparison:
 
     def fingerprints(self, side: Side, units: HiddenUnits) -> list[np.ndarray]:
         """One for each tensor of a layer; the same for any order of its units."""
-        return [fingerprint(self.vectors(side, member)) for member in units.members]
+        return [self.fingerprint(side, member) for member in units.members]
+
+    def fingerprint(self, side: Side, member: Member) -> np.ndarray:
+        """See `fingerprint`; kept, since layers are paired for several questions."""
+        key = (side, member)
+        if key not in self._prints:
+            self._prints[key] = fingerprint(self.vectors(side, member))
+        return self._prints[key]
 
 
 def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:
@@ -553,12 +566,19 @@ def chosen_units(width: int) -> np.ndarray:
 
 def fingerprint(vectors: torch.Tensor) -> np.ndarray:
     """A tensor's second moments in a fixed random basis; the same for any order of its units."""
-    generator = torch.Generator().manual_seed(vectors.shape[1])
-    basis = torch.randn(vectors.shape[1], FINGERPRINT_WIDTH, generator=generator) / vectors.shape[1] ** 0.5
+    basis, expected = _fingerprint_basis(vectors.shape[1])
     reduced = centred_unit_rows(vectors) @ basis
-    moments = (reduced.T @ reduced) / len(vectors) - basis.T @ basis / vectors.shape[1]
+    moments = (reduced.T @ reduced) / len(vectors) - expected
     flat: np.ndarray = moments.double().numpy().ravel()
     return flat / max(float(np.linalg.norm(flat)), 1e-30)
+
+
+@lru_cache(maxsize=8)
+def _fingerprint_basis(features: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random directions, (features, FINGERPRINT_WIDTH), and the second moments that random vectors have in them."""
+    generator = torch.Generator().manual_seed(features)
+    basis = torch.randn(features, FINGERPRINT_WIDTH, generator=generator) / features**0.5
+    return basis, basis.T @ basis / features
 
 
 def member_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[tuple[float, int, int]]:

@@ -100,7 +100,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
                           size_a=size_x, size_b=size_y)  # fmt: skip
     whole = Difference(
         "trained", relative, None, both / (size_x * size_y), 0.0, 0.0,
-        moved=float((x != y).double().mean()), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
+        moved=_share(x != y), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
         size_a=size_x, size_b=size_y,
     )  # fmt: skip
     if rounded is not None:
@@ -129,7 +129,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     zeros_a, zeros_b = (x == 0) & (y != 0), (y == 0) & (x != 0)
     sides: tuple[tuple[torch.Tensor, Literal["a", "b"]], ...] = ((zeros_a, "a"), (zeros_b, "b"))
     for zeros, side in sides:
-        share = float(zeros.double().mean())
+        share = _share(zeros)
         if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
             return replace(whole, kind="pruned", amount=share, coarser=side)
     quantised = _quantised(first_x, first_y, left, scale)
@@ -270,6 +270,10 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
 
 def _relative(x: torch.Tensor, y: torch.Tensor) -> float:
     return float((y - x).norm()) / max(math.sqrt(float(x.norm()) * float(y.norm())), 1e-300)
+
+
+def _share(true: torch.Tensor) -> float:
+    return int(true.sum()) / true.numel()
 
 
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -93,6 +94,11 @@ def order_agreement(partners: np.ndarray) -> float:
 
 def spread_indices(count: int, limit: int) -> np.ndarray:
     """`limit` indices at fixed even places among `count`; all of them where there are fewer."""
+    return _spread(count, limit).copy()
+
+
+@lru_cache(maxsize=64)
+def _spread(count: int, limit: int) -> np.ndarray:
     if count <= limit:
         return np.arange(count)
     return np.unique(np.linspace(0, count - 1, limit).round().astype(np.int64))

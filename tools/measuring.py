@@ -17,17 +17,18 @@ from tools.moving import MovedComparison
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
+from tools.read_ahead import ReadAhead
 from tools.reading import (
     AlignedComparison,
+    MostDifferent,
     PartialComparison,
     aligned_comparison,
     declared_comparison,
     is_large,
-    most_different,
     sampled_comparison,
 )
 from tools.roles import Layout
-from tools.streaming import Held, Stream
+from tools.streaming import Stream
 from tools.verdict import LAYER_LOG10_PVALUE, decide, is_odd, links
 
 # Cheap questions first; what only words a link comes after what finds one.
@@ -92,7 +93,8 @@ def measure(comparison: Comparison, listener: Listener | None, progress: Progres
     parts = [comparison.a, comparison.b] + ([comparison.base] if comparison.base is not None else [])
     progress = progress or Progress(listener, comparison.stop)
     if has_weights and is_large(parts):
-        return _measure_large(comparison, listener, progress)
+        with ReadAhead(comparison.a, comparison.b) as ahead:
+            return _measure_large(comparison, listener, progress, ahead)
     if _far_away(parts):
         progress.expect(parts, sum(part.bytes_total for part in parts))
     started = time.monotonic()
@@ -115,17 +117,19 @@ def ask_all(comparison: Comparison, listener: Listener | None, *, context: bool 
     return measured.findings
 
 
-def _measure_large(comparison: Comparison, listener: Listener | None, progress: Progress) -> Measured:
+def _measure_large(comparison: Comparison, listener: Listener | None, progress: Progress, ahead: ReadAhead) -> Measured:
     parts = [comparison.a, comparison.b]
     started = time.monotonic()
     tell(listener, "open", "started", None, None)
     models = declared_comparison(comparison)
     sample = sampled_comparison(models, progress)
+    if comparison.full:
+        ahead.begin()
     _refuse(models, sample)
     tell(listener, "open", "done", time.monotonic() - started, None)
     measured = Measured(models, sample, everything=False)
     if comparison.full:
-        _stream(measured, sample, listener, progress)
+        _stream(measured, sample, listener, progress, ahead)
     for name in _in_order(all_probes()):
         if name not in measured.findings and name != OF_WHOLE_LAYERS:
             measured.ask(name, models if name in OF_DECLARATIONS else sample, listener)
@@ -133,7 +137,7 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
         # Only the rest of the bytes tells whether the two are identical.
         models.full = True
         sample = sampled_comparison(models, progress)
-        _stream(measured, sample, listener, progress)
+        _stream(measured, sample, listener, progress, ahead)
     aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
     if OF_WHOLE_LAYERS not in measured.findings:
         measured.ask(OF_WHOLE_LAYERS, aligned, listener)
@@ -158,25 +162,29 @@ def _in_place(measured: Measured) -> bool:
     return links("unit_order", measured.findings["unit_order"])
 
 
-def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
+def _stream(
+    measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress, ahead: ReadAhead
+) -> None:
     """Read everything; what does not depend on it is asked meanwhile. Equality is judged where the two differ most."""
     started = time.monotonic()
     both = measured.models.a, measured.models.b
     progress.expect(both, sum(part.bytes_total for part in both))
     pairs = [pair for pair in sample.tensor_pairs if sample.a.shapes[pair.a]]
     tell(listener, "read", "started", None, None)
-    held: list[Held] = []
-    with Stream(*both, pairs, sample.stop) as stream:
+    found = MostDifferent(sample)
+    with Stream(*both, pairs, sample.stop, ahead) as stream:
         for name in _in_order(all_probes()):
             if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
                 measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
         if _in_place(measured):
             measured.ask(OF_WHOLE_LAYERS, sample, listener)
-        for found in stream.results(sample.check):
-            held.append(found)
-            tell(listener, "read", "progress", None, {"tensor": found.a, "other": found.b, "equal": found.equal})
+        linked = measured.linked()
+        for held in stream.results(sample.check):
+            # Described now, while the others are still being read; of strangers nobody asks for it.
+            found.add(held, describe=linked)
+            tell(listener, "read", "progress", None, {"tensor": held.a, "other": held.b, "equal": held.equal})
     tell(listener, "read", "done", time.monotonic() - started, None)
-    measured.read, measured.everything = most_different(sample, held), True
+    measured.read, measured.everything = found.comparison(), True
     measured.ask("same_values", measured.read, listener)
 
 

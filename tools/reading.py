@@ -5,7 +5,7 @@ The probes are the same at every step; what they are given is a smaller or large
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
@@ -13,7 +13,8 @@ from typing import TypeVar
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import BASES, Basis, Comparison, Side
+from tools.comparison import BASES, Basis, Comparison, Side, TensorPair
+from tools.difference import Difference, compare_values
 from tools.matching import spread_indices
 from tools.progress import Progress
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member
@@ -49,6 +50,7 @@ class PartialComparison(Comparison):
     ) -> None:
         super().__init__(a, b, base=base, layouts=layouts, most_layers=most_layers, seed=whole.seed, stop=whole.stop)
         self.whole = whole
+        self.differences: Mapping[tuple[str, str], Difference] = {}
         self._rows_known = vocabularies
 
     @cached_property
@@ -67,6 +69,11 @@ class PartialComparison(Comparison):
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
         """None: too few tokens were read to tell a rotation. See `tools.moving`."""
         return None
+
+    def difference(self, pair: TensorPair) -> Difference:
+        """As it was described while everything was read, else from the rows that are here."""
+        known = self.differences.get((pair.a, pair.b))
+        return super().difference(pair) if known is None else known
 
     def beside(
         self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int
@@ -139,19 +146,41 @@ def _expect(samples: Sequence[Sample], progress: Progress) -> None:
     progress.expect([sample.behind for sample in samples], sum(sample.bytes_total for sample in samples))
 
 
-def most_different(sample: PartialComparison, held: Sequence[Held]) -> PartialComparison:
-    """The sample with those rows of every unequal pair of tensors that differ most; vectors stay whole."""
-    assert isinstance(sample.a, Sample) and isinstance(sample.b, Sample)
-    rows: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    for pair in held:
-        if not pair.equal:
-            start, stop = pair.rows
-            x, y = sample.a.behind.read_rows(pair.a, start, stop), sample.b.behind.read_rows(pair.b, start, stop)
+class MostDifferent:
+    """Those rows of each pair of tensors that differ most, gathered while a pass over both models goes on."""
+
+    def __init__(self, sample: PartialComparison) -> None:
+        assert isinstance(sample.a, Sample) and isinstance(sample.b, Sample)
+        self._sample, self._a, self._b = sample, sample.a, sample.b
+        self._rows: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self._differences: dict[tuple[str, str], Difference] = {}
+        # Where rows of the sample found partners, those of other rows are to be looked for anew.
+        self._in_place = all(pair.partners is None for pair in sample.tensor_pairs)
+
+    def add(self, held: Held, describe: bool) -> None:
+        """Choose the pair's rows; with `describe`, say at once what lies between them."""
+        if not held.equal:
+            start, stop = held.rows
+            x, y = self._a.behind.read_rows(held.a, start, stop), self._b.behind.read_rows(held.b, start, stop)
             worst = int((x.float() - y.float()).flatten(1).square().mean(dim=1).argmax())
-            first = start + max(0, worst - sample.a.shapes[pair.a][0] // 2)
-            rows[0][pair.a] = rows[1][pair.b] = first
-    parts = [sample.a.moved(rows[0]), sample.b.moved(rows[1])]
-    return _parts(PartialComparison, sample.whole, parts + ([sample.base] if isinstance(sample.base, Sample) else []))
+            first = start + max(0, worst - self._a.shapes[held.a][0] // 2)
+            self._rows[0][held.a] = self._rows[1][held.b] = first
+        if describe and self._in_place:
+            sides = zip((self._a, self._b), (held.a, held.b), self._rows, strict=True)
+            rows = [side.rows_from(name, first.get(name)) for side, name, first in sides]
+            self._differences[held.a, held.b] = compare_values(*rows)
+
+    def comparison(self) -> PartialComparison:
+        """The sample with these rows in the place of its own; vectors stay whole, and so do equal tensors."""
+        sample = self._sample
+        base = [sample.base] if isinstance(sample.base, Sample) else []
+        found = _parts(
+            PartialComparison, sample.whole, [self._a.moved(self._rows[0]), self._b.moved(self._rows[1]), *base]
+        )
+        if self._in_place:
+            found.__dict__["tensor_pairs"] = sample.tensor_pairs
+            found.differences = self._differences
+        return found
 
 
 def _roles(whole: Comparison) -> list[DeclaredLayout]:

@@ -29,6 +29,8 @@ FEWEST_UNITS = 16
 FEWEST_DISTINCT_VALUES = 32
 # Where they are looked for before all values are.
 FIRST_VALUES = 4096
+# Of a row's values, each with those before it, looked at first.
+FIRST_WINDOWS = 256
 # With fewer levels than this a tensor is a mask or a constant, whatever rounding was done.
 FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
@@ -510,11 +512,20 @@ def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:
     some = [row for row in rows[:: max(1, rows.shape[0] // 8)][:8].double() if float(row.abs().max()) > 0.0]
     unexplained = 0
     for row in some:
-        windows = row.unfold(0, order + 1, 1)
-        past, present = windows[:, :order], windows[:, order]
-        solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
-        left = present - (past @ solution).squeeze(1)
-        unexplained += float(left.square().sum() / present.square().sum().clamp_min(1e-300)) >= TABLE_RESIDUAL
+        unexplained += _leaves_much(row.unfold(0, order + 1, 1))
         if 2 * unexplained >= len(some):
             return False
     return bool(some)
+
+
+def _leaves_much(windows: torch.Tensor) -> bool:
+    """Whether the best linear recurrence leaves more than next to nothing of the last values of these windows."""
+    energy = float(windows[:, -1].square().sum().clamp_min(1e-300))
+    # The best one for the first windows leaves no more of them than any leaves of all, and nearly always enough.
+    for count in (FIRST_WINDOWS, len(windows)):
+        past, present = windows[:count, :-1], windows[:count, -1]
+        solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
+        left = present - (past @ solution).squeeze(1)
+        if float(left.square().sum()) / energy >= TABLE_RESIDUAL:
+            return True
+    return False

@@ -182,12 +182,17 @@ class Sample(SeenCheckpoint):
 
     def moved(self, rows: Mapping[str, int]) -> Sample:
         """The same sample with other rows of these tensors: as many, from the given one on."""
-        blocks = dict(self.blocks)
-        for name, first in rows.items():
-            height, count = self.behind.shapes[name][0], self.shapes[name][0]
-            first = max(0, min(first, height - count))
-            blocks[name] = ((first, first + count),)
+        blocks = self.blocks | {name: (self._block_from(name, first),) for name, first in rows.items()}
         return Sample(self.roles, blocks, self.stands_for)
+
+    def rows_from(self, name: str, first: int | None) -> torch.Tensor:
+        """What `moved` holds of a tensor whose rows begin there; the sample's own rows where that is None."""
+        return self.read(name) if first is None else self.behind.read_rows(name, *self._block_from(name, first))
+
+    def _block_from(self, name: str, first: int) -> Range:
+        height, count = self.behind.shapes[name][0], self.shapes[name][0]
+        first = max(0, min(first, height - count))
+        return first, first + count
 
     def forget(self) -> None:
         """Let go of what was kept in memory; it is read again if it is asked for again."""

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from tools.comparison import Comparison
-from tools.difference import compare_values
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
@@ -113,8 +112,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     layout = comparison.layout_a
     for pair in comparison.tensor_pairs:
-        a, b = comparison.pair_values(pair)
-        difference = compare_values(a, b)
+        difference = comparison.difference(pair)
         rows.append(
             {
                 "a": pair.a,

@@ -10,7 +10,9 @@ Blind to: any change larger than rounding, re-ordered units, transposed storage.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,14 +32,18 @@ REFERENCE = "method K0: names-free intake; collision entropy after Renyi (1961)"
 FINENESS = ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
 BLOCKS_READ, ROWS_PER_BLOCK = 16, 64
 READ_WHOLE = 2**24
+FIRST_VALUES = 4096
 # A tensor stored as plain integers is the other one, rounded, when this share of its values fits one scale.
 INTEGERS_FIT = 0.999
+
+# What a tensor's values are -> the names of the tensors that have them.
+Keys = dict[tuple[object, ...], list[str]]
 
 
 def measure(comparison: Comparison) -> Finding:
     if not comparison.layout_a.learned or not comparison.layout_b.learned:
         return Abstention("There are no weights to compare on at least one side.")
-    keys: dict[Side, dict[tuple[object, ...], list[str]]] = {side: _keys(comparison, side) for side in SIDES}
+    keys = _keys(comparison)
     matched: dict[Side, dict[str, str]] = {"a": {}, "b": {}}
     rounded: set[str] = set()
     learned = {*comparison.layout_a.learned}, {*comparison.layout_b.learned}
@@ -83,26 +89,54 @@ def _table_shape(comparison: Comparison, side: Side) -> tuple[int, ...] | None:
     return None if name is None else comparison.checkpoint(side).shapes[name]
 
 
-def _keys(comparison: Comparison, side: Side) -> dict[tuple[object, ...], list[str]]:
+def _keys(comparison: Comparison) -> dict[Side, Keys]:
     """Digest of a tensor in every format that a tensor of its shape has on either side -> names."""
     formats: dict[tuple[int, ...], set[str]] = defaultdict(set)
     for one in (comparison.a, comparison.b):
         for name, shape in one.shapes.items():
             if one.dtypes[name] in FINENESS:
                 formats[shape].add(one.dtypes[name])
+    names = {
+        side: [n for n in comparison.layout(side).candidates if comparison.checkpoint(side).dtypes[n] in FINENESS]
+        for side in SIDES
+    }
+    # Nearly all tensors that differ do so at once, and need not be looked at to their end.
+    first = {side: _digests(comparison, side, names[side], formats, _beginning) for side in SIDES}
+    both = first["a"].keys() & first["b"].keys()
+    alike = {side: {name for key in both for name in first[side][key]} for side in SIDES}
+    return {
+        side: _digests(comparison, side, [name for name in names[side] if name in alike[side]], formats, _values)
+        for side in SIDES
+    }
+
+
+def _digests(
+    comparison: Comparison,
+    side: Side,
+    names: Sequence[str],
+    formats: Mapping[tuple[int, ...], set[str]],
+    read: Callable[[Comparison, Side, str], torch.Tensor],
+) -> Keys:
     checkpoint = comparison.checkpoint(side)
-    found: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for name in comparison.layout(side).candidates:
-        if checkpoint.dtypes[name] not in FINENESS:
-            continue
+    found: Keys = defaultdict(list)
+    for name in names:
         comparison.check()
-        values = _values(comparison, side, name)
+        values = read(comparison, side, name)
         own = FINENESS.index(checkpoint.dtypes[name])
         for fmt in formats[checkpoint.shapes[name]]:
             if FINENESS.index(fmt) >= own:
                 # A format reached by rounding must be the other side's own, or everything would agree in float8.
                 found[(checkpoint.shapes[name], fmt, _digest(values, fmt))].append(name)
     return found
+
+
+def _beginning(comparison: Comparison, side: Side, name: str) -> torch.Tensor:
+    """The first of the values that `_values` returns."""
+    checkpoint, shape = comparison.checkpoint(side), comparison.checkpoint(side).shapes[name]
+    if not shape:
+        return checkpoint.read(name)
+    rows = math.ceil(FIRST_VALUES / max(1, math.prod(shape[1:])))
+    return checkpoint.read_rows(name, 0, min(shape[0], rows, ROWS_PER_BLOCK))
 
 
 def _values(comparison: Comparison, side: Side, name: str) -> torch.Tensor:
@@ -159,7 +193,7 @@ def _fits_one_scale(whole: torch.Tensor, real: torch.Tensor) -> bool:
     return float(((real[inside] / scale - whole[inside]).abs() <= 1.0).double().mean()) >= INTEGERS_FIT
 
 
-def _repeated(keys: dict[Side, dict[tuple[object, ...], list[str]]], tables: set[tuple[int, ...] | None]) -> int:
+def _repeated(keys: Mapping[Side, Keys], tables: set[tuple[int, ...] | None]) -> int:
     """How many more tensors one side needs for the same values. A head may share its table, so tables do not count."""
     surplus = {
         key: len(keys["a"][key]) - len(keys["b"][key])
