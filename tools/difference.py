@@ -88,13 +88,15 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     """The difference of two tensors of one shape, both brought into one order of units before."""
     rounded = _recast(a, b)
     x, y = a.double(), b.double()
-    if not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
-        return Difference("unrelated", 0.0, None, 0.0, 0.0, 0.0)
     size_x, size_y = float(x.norm()), float(y.norm())
+    # What is not finite is not so in the norm either; only squares overflow in it.
+    if not math.isfinite(size_x + size_y) and not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
+        return Difference("unrelated", 0.0, None, 0.0, 0.0, 0.0)
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
     both = float((x * y).sum())
-    relative = _relative(x, y)
+    left = y - x
+    relative = _relative(left, size_x, size_y)
     if relative == 0.0:
         return Difference("equal", 0.0, None, 1.0, 0.0, 0.0, moved=0.0, weight_of_a=1.0, weight_of_b=1.0,
                           size_a=size_x, size_b=size_y)  # fmt: skip
@@ -115,13 +117,14 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         whole = replace(whole, along_a=_errors_apart(y - x, x), along_b=_errors_apart(y - x, y))
         return replace(whole, kind="noise", amount=size / min(float(x.std()), float(y.std())))
     first_x, first_y = x, y
-    x, y, scale = _rescaled(x, y)
-    left = y - x
-    cosine = float((x * y).sum()) / max(float(x.norm()) * float(y.norm()), 1e-300)
-    whole = replace(whole, relative_size=_relative(x, y), cosine=cosine)
-    if scale is not None and whole.relative_size < RESCALED_ERROR:
-        return _along_the_scales(replace(whole, kind="rescaled"), first_x, first_y, scale)
-    if cosine < LEAST_COSINE:
+    x, y, scale = _rescaled(x, y, relative)
+    if scale is not None:
+        left, lengths = y - x, (float(x.norm()), float(y.norm()))
+        cosine = float((x * y).sum()) / max(lengths[0] * lengths[1], 1e-300)
+        whole = replace(whole, relative_size=_relative(left, *lengths), cosine=cosine)
+        if whole.relative_size < RESCALED_ERROR:
+            return _along_the_scales(replace(whole, kind="rescaled"), first_x, first_y, scale)
+    if whole.cosine < LEAST_COSINE:
         return replace(whole, kind="unrelated")
     if scale is None:
         # A scale that was undone took the difference in variance with it.
@@ -155,12 +158,10 @@ def _quantised(
 
     `left` is the difference with the scale undone; the errors of a rounded side are flat in its own measure.
     """
-    coarse = all(torch.equal(side, side.to(torch.bfloat16).double()) for side in (x, y))
-    limit = FLAT_KURTOSIS_16_BIT if coarse else FLAT_KURTOSIS
     # Stored transposed, the blocks of one step run down the columns.
     for turn in (False, True) if x.dim() == 2 else (False,):
         own = [left] if scale is None else [left / scale, left * scale]
-        flat = [_block_kurtosis(_rows(values, turn)) < limit for values in own]
+        flat = [_is_flat(_block_kurtosis(_rows(values, turn)), x, y) for values in own]
         if any(flat):
             # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
             grid_a, grid_b = (rounding_grid(_rows(side, turn)) for side in (x, y))
@@ -172,6 +173,12 @@ def _quantised(
     if bits_a is not None and bits_b is None:
         return Grid(bits_a, None), "a"
     return (Grid(bits_b, None), "b") if bits_b is not None and bits_a is None else None
+
+
+def _is_flat(kurtosis: float, x: torch.Tensor, y: torch.Tensor) -> bool:
+    if not FLAT_KURTOSIS <= kurtosis < FLAT_KURTOSIS_16_BIT:
+        return kurtosis < FLAT_KURTOSIS
+    return all(torch.equal(side, side.to(torch.bfloat16).double()) for side in (x, y))
 
 
 def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:
@@ -223,14 +230,14 @@ def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     return None
 
 
-def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def _rescaled(x: torch.Tensor, y: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Both tensors met halfway, with the scale undone that brings them nearest: one for all, each row or each column.
 
     Halfway, so that it is the same seen from either side: x times the returned scale, y divided by it, None where
-    nothing was undone. A richer scale is only believed where it leaves less than half of what a simpler one leaves.
+    nothing was undone. A richer scale is only believed where it leaves less than half of what a simpler one leaves;
+    `least` is what is left as they are.
     """
     best: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] = (x, y, None)
-    least = _relative(x, y)
     flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
     squares = flat_x.square(), flat_y.square(), flat_x * flat_y
     for axes in ((0, 1), (1,), (0,)):
@@ -242,7 +249,7 @@ def _rescaled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
             continue
         halfway = (lengths[1] / lengths[0]).sqrt()
         scaled = (flat_x * halfway).reshape(x.shape), (flat_y * sums[2].sign() / halfway).reshape(y.shape)
-        left = _relative(*scaled)
+        left = _relative(scaled[1] - scaled[0], *(float(side.norm()) for side in scaled))
         if left < SCALE_LEAVES * least:
             best, least = (*scaled, halfway.expand_as(flat_x).reshape(x.shape)), left
     return best
@@ -268,8 +275,8 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
     return replace(found, scales=count, along_a=along[0], along_b=along[1])
 
 
-def _relative(x: torch.Tensor, y: torch.Tensor) -> float:
-    return float((y - x).norm()) / max(math.sqrt(float(x.norm()) * float(y.norm())), 1e-300)
+def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:
+    return float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
 
 
 def _share(true: torch.Tensor) -> float:
@@ -367,11 +374,14 @@ def _block_kurtosis(matrix: torch.Tensor) -> float:
     flat = matrix.reshape(-1)
     blocks = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)
     blocks = blocks - blocks.mean(dim=1, keepdim=True)
-    spread = blocks.square().mean(dim=1, keepdim=True)
+    squares = blocks.square()
+    spread = squares.mean(dim=1, keepdim=True)
     kept = spread.squeeze(1) > 0
     if int(kept.sum()) < 8:
         return 3.0
-    return float((blocks[kept].square() / spread[kept]).square().mean())
+    if not bool(kept.all()):
+        squares, spread = squares[kept], spread[kept]
+    return float((squares / spread).square().mean())
 
 
 def _low_rank(matrix: torch.Tensor) -> int | None:
@@ -394,15 +404,16 @@ def _is_white(matrix: torch.Tensor) -> bool:
     count = matrix.numel()
     if count < 64:
         return False
-    centred = matrix - matrix.mean()
-    variance = float(centred.square().mean())
-    kurtosis = float(centred.square().square().mean()) / variance**2
+    squares = (matrix - matrix.mean()).square()
+    variance = float(squares.mean())
+    kurtosis = float(squares.square().mean()) / variance**2
     if abs(kurtosis - 3.0) > 0.1 + 4.0 * math.sqrt(24.0 / count):
         return False
     rows, columns = matrix.shape
+    squares = matrix.square()
     for axis, length, number in ((1, columns, rows), (0, rows, columns)):
         if number >= 8 and length >= 4:
-            energies = matrix.square().mean(dim=axis)
+            energies = squares.mean(dim=axis)
             spread = float(energies.var()) / float(energies.mean()) ** 2
             if spread > NOISE_SPREAD * (2.0 / length) * (1.0 + 4.0 / math.sqrt(number)):
                 return False

@@ -26,7 +26,8 @@ def centred_unit_rows(vectors: Vectors) -> Vectors:
     vectors = vectors.float()
     vectors = vectors - vectors.mean(dim=0, keepdim=True)
     lengths = vectors.norm(dim=1, keepdim=True)
-    return torch.where(lengths > 0, vectors / lengths.clamp_min(1e-30), torch.zeros_like(vectors))
+    centred = vectors.div_(lengths.clamp_min(1e-30))
+    return centred if bool((lengths > 0).all()) else torch.where(lengths > 0, centred, torch.zeros_like(centred))
 
 
 def live_units(vectors: Sequence[Vectors]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from tools.checkpoint import Checkpoint
 
@@ -92,7 +93,9 @@ def _special(text: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def _ids(table: dict[str, object]) -> dict[str, int]:
+def _ids(table: dict[str, Any]) -> dict[str, int]:
+    if {*map(type, table.values())} == {int} and min(table.values()) >= 0:
+        return table
     return {token: number for token, number in table.items() if isinstance(number, int) and number >= 0}
 
 
