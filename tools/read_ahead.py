@@ -35,7 +35,7 @@ class ReadAhead:
     def __init__(self, a: Checkpoint, b: Checkpoint) -> None:
         self._sides = a, b
         self._ended = threading.Event()
-        self._room = threading.Semaphore(PARTS_AHEAD)
+        self._room = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -54,6 +54,7 @@ class ReadAhead:
     def follow(self, parts: Sequence[Part]) -> None:
         """Ask for these parts in order from now on, at most PARTS_AHEAD more than were taken."""
         self._end()
+        self._room = threading.Semaphore(PARTS_AHEAD)
         self._start(self._in_turn(parts))
 
     def taken(self) -> None:

@@ -242,5 +242,6 @@ def test_a_scale_that_is_not_worth_undoing_is_told_without_undoing_it() -> None:
         lengths = [side.square().sum(dim=axes, keepdim=True).sqrt() for side in (x, y)]
         both = (x * y).sum(dim=axes, keepdim=True)
         halfway = (lengths[1] / lengths[0]).sqrt()
-        left = _relative(x * halfway, y * both.sign() / halfway)
+        met = x * halfway, y * both.sign() / halfway
+        left = _relative(met[1] - met[0], float(met[0].norm()), float(met[1].norm()))
         assert _left_by_sums(lengths[0], lengths[1], both) == pytest.approx(left, abs=SUMS_BLUR / 10)
