@@ -107,14 +107,14 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     )  # fmt: skip
     if rounded is not None:
         return replace(whole, kind="recast", coarser=rounded)
-    stored = stored_in(a, b)
+    stored = stored_in(a, b) if relative < torch.finfo(torch.bfloat16).eps / 2 else None
     if stored is not None and relative < torch.finfo(stored).eps / 2:
         # Smaller than what the number format can hold: only noise leaves moves that tell what made them.
         size = noise_below_rounding(a, b, stored)
         whole = replace(whole, below_rounding=True)
         if size is None:
             return replace(whole, kind="recast")
-        whole = replace(whole, along_a=_errors_apart(y - x, x), along_b=_errors_apart(y - x, y))
+        whole = replace(whole, along_a=_errors_apart(left, x), along_b=_errors_apart(left, y))
         return replace(whole, kind="noise", amount=size / min(float(x.std()), float(y.std())))
     first_x, first_y = x, y
     x, y, scale = _rescaled(x, y, relative)
