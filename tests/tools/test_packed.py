@@ -127,6 +127,86 @@ def row_fp8(name: str, weight: torch.Tensor) -> Parts:
     return {name: (weight.float() / scale).to(torch.float8_e4m3fn), f"{name}_scale": scale}
 
 
+def words(numbers: torch.Tensor, bits: int) -> torch.Tensor:
+    """Rows of whole numbers, lowest bits first, in words of 32 bits: MLX and compressed-tensors store them alike."""
+    return torch.tensor(packed_bits(numbers.tolist(), bits), dtype=torch.int32)
+
+
+def mlx(name: str, weight: torch.Tensor, bits: int = 4, group: int = 32) -> Parts:
+    """mlx.core.quantize of mlx 0.32.4, mode affine: q * scale + bias; the step may be negative there."""
+    groups = weight.float().reshape(len(weight), -1, group)
+    low, high = groups.amin(-1), groups.amax(-1)
+    scales = (high - low) / (2**bits - 1)
+    whole = ((groups - low[..., None]) / scales[..., None]).round().clamp(0, 2**bits - 1).long().flatten(1)
+    layer = name.removesuffix("weight")
+    return {name: words(whole, bits).view(torch.uint32), f"{layer}scales": scales, f"{layer}biases": low}
+
+
+def power_of_two(groups: torch.Tensor) -> torch.Tensor:
+    """Exponents, as bytes, with which the largest number of each group is at most 6 in size."""
+    return ((groups.abs().amax(-1) / 6).log2().ceil() + 127).to(torch.uint8)
+
+
+def nibbles(groups: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """Two 4-bit floats in each byte, the first one low, (rows, columns / 2)."""
+    table = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    wanted = (groups / scales[..., None]).flatten(1)
+    codes = (wanted.abs()[..., None] - table).abs().argmin(-1) + 8 * (wanted < 0)
+    return (codes[:, ::2] | codes[:, 1::2] << 4).to(torch.uint8)
+
+
+def mxfp4(name: str, weight: torch.Tensor) -> Parts:
+    """mxfp4-pack-quantized of compressed-tensors 0.20.0."""
+    groups = weight.float().reshape(len(weight), -1, 32)
+    exponents = power_of_two(groups)
+    return {f"{name}_packed": nibbles(groups, torch.exp2(exponents.float() - 127)), f"{name}_scale": exponents}
+
+
+def mlx_mxfp4(name: str, weight: torch.Tensor) -> Parts:
+    """mlx.core.quantize of mlx 0.32.4, mode mxfp4: the same bytes seen as words."""
+    parts = mxfp4(name, weight)
+    words_of_bytes = parts[f"{name}_packed"].view(torch.uint32)
+    return {name: words_of_bytes, f"{name.removesuffix('weight')}scales": parts[f"{name}_scale"]}
+
+
+def expert_blocks(name: str, weight: torch.Tensor) -> Parts:
+    """The experts of gpt-oss: here one expert that is the whole matrix cut in two."""
+    parts, halves = mxfp4(name, weight), (2, len(weight) // 2, -1)
+    blocks = parts[f"{name}_packed"].reshape(*halves, 16)
+    return {f"{name}_blocks": blocks, f"{name}_scales": parts[f"{name}_scale"].reshape(halves)}
+
+
+def nvfp4(name: str, weight: torch.Tensor, divided: bool = True) -> Parts:
+    """nvfp4-pack-quantized of compressed-tensors 0.20.0, or Model Optimizer's NVFP4, whose outer scale multiplies."""
+    groups = weight.float().reshape(len(weight), -1, 16)
+    outer = 448 * 6 / weight.float().abs().max()
+    scales = (groups.abs().amax(-1) / 6 * outer).to(torch.float8_e4m3fn)
+    data = nibbles(groups, scales.float() / outer)
+    if divided:
+        return {f"{name}_packed": data, f"{name}_scale": scales, f"{name}_global_scale": outer.reshape(1)}
+    return {name: data, f"{name}_scale": scales, f"{name}_scale_2": 1 / outer}
+
+
+def compressed(name: str, weight: torch.Tensor, bits: int = 4, zeros: bool = False, by_activity: bool = False) -> Parts:
+    """pack-quantized of compressed-tensors 0.20.0, groups of 32."""
+    groups = torch.arange(weight.shape[1]) // 32
+    if by_activity:
+        groups = groups[torch.randperm(len(groups), generator=torch.Generator().manual_seed(0))]
+    whole, zero, scales = grid(weight, bits, groups)
+    if not zeros:
+        scales = torch.stack([weight[:, groups == g].abs().amax(1) for g in range(len(scales))]) / (2 ** (bits - 1) - 1)
+        whole = (weight / scales.T[:, groups]).round().long() + 2 ** (bits - 1)
+    parts: Parts = {f"{name}_packed": words(whole, bits), f"{name}_scale": scales.T.contiguous()}
+    parts[f"{name}_shape"] = torch.tensor(weight.shape)
+    if zeros:
+        parts[f"{name}_zero_point"] = words(zero, bits).T.contiguous()
+    if by_activity:
+        parts[f"{name}_g_idx"] = groups.int()
+    return parts
+
+
+# For the other packings these are words of some method that is not known.
+MLX_SAYS = {"quantization": {"bits": 4, "group_size": 32}, "quantization_config": {"quant_method": "any"}}
 PACKERS: dict[str, tuple[Callable[[str, torch.Tensor], Parts], float]] = {
     "gptq": (gptq, 0.15),
     "gptq by activity": (lambda name, weight: gptq(name, weight, by_activity=True), 0.15),
@@ -140,6 +220,16 @@ PACKERS: dict[str, tuple[Callable[[str, torch.Tensor], Parts], float]] = {
     "fp4": (lambda name, weight: four_bit(name, weight, "fp4"), 0.2),
     "fp8 by block": (block_fp8, 0.04),
     "fp8 by row": (row_fp8, 0.04),
+    "mlx": (mlx, 0.15),
+    "mlx mxfp4": (mlx_mxfp4, 0.15),
+    "compressed 4 bit": (compressed, 0.15),
+    "compressed 8 bit": (lambda name, weight: compressed(name, weight, 8), 0.01),
+    "compressed 3 bit": (lambda name, weight: compressed(name, weight, 3), 0.35),
+    "compressed with zeros": (lambda name, weight: compressed(name, weight, zeros=True), 0.15),
+    "compressed by activity": (lambda name, weight: compressed(name, weight, zeros=True, by_activity=True), 0.15),
+    "mxfp4": (mxfp4, 0.15),
+    "nvfp4": (nvfp4, 0.15),
+    "nvfp4 of Model Optimizer": (lambda name, weight: nvfp4(name, weight, divided=False), 0.15),
 }
 
 
@@ -150,7 +240,7 @@ def packed_exhibit(folder: Path, packer: Callable[[str, torch.Tensor], Parts]) -
     folder.mkdir(exist_ok=True)
     save_file(tensors, folder / "model.safetensors")
     config = json.loads((EXHIBITS / "original" / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "any"}}))
+    (folder / "config.json").write_text(json.dumps(config | MLX_SAYS))
     return folder
 
 
@@ -159,6 +249,7 @@ def test_layers_come_back_under_their_name(tmp_path: Path, name: str) -> None:
     packer, error = PACKERS[name]
     weight = torch.randn(256, 160 if "fp8" in name else 128, generator=torch.Generator().manual_seed(1)) * 0.05
     save_file(packer("layer.weight", weight), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(MLX_SAYS))
     model = open_checkpoint(str(tmp_path))
     assert model.shapes == {"layer.weight": tuple(weight.shape)}
     assert (model.dtypes["layer.weight"], model.undecoded) == ("float32", {})
@@ -190,7 +281,7 @@ def test_values_by_hand() -> None:
     assert float((by_hand - one).abs().max()) < 0.08
 
 
-@pytest.mark.parametrize("name", ["gptq", "awq", "int8", "nf4", "fp8 by block"])
+@pytest.mark.parametrize("name", ["gptq", "awq", "int8", "nf4", "fp8 by block", "mlx", "compressed 4 bit", "nvfp4"])
 def test_a_packed_copy_is_one_and_a_stranger_is_not(tmp_path: Path, name: str) -> None:
     packed = str(packed_exhibit(tmp_path / "packed", PACKERS[name][0]))
     result = compare(packed, str(EXHIBITS / "original"))
@@ -243,6 +334,65 @@ def test_groups_that_lead_nowhere(tmp_path: Path) -> None:
     parts = gptq("l.weight", torch.randn(128, 128))
     for wrong in (-1, 4, 1 << 30):
         parts["l.g_idx"] = torch.full((128,), wrong, dtype=torch.int32)
+        save_file(parts, tmp_path / "model.safetensors")
+        with pytest.raises(UserError):
+            open_checkpoint(str(tmp_path)).read("l.weight")
+
+
+def test_experts_in_blocks_come_back_whole(tmp_path: Path) -> None:
+    weight = torch.randn(64, 96, generator=torch.Generator().manual_seed(1))
+    save_file(expert_blocks("mlp.experts.up", weight), tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    assert (model.shapes, model.undecoded) == ({"mlp.experts.up": (2, 32, 96)}, {})
+    whole = model.read("mlp.experts.up")
+    assert float((whole.reshape(64, 96) - weight).norm() / weight.norm()) < 0.15
+    assert torch.equal(model.read_rows("mlp.experts.up", 1, 2), whole[1:])
+
+
+@pytest.mark.parametrize(
+    "says",
+    [{}, {"bits": 4}, {"bits": 8, "group_size": 32}, {"bits": 4.0, "group_size": 32}, {"bits": 32, "group_size": 4},
+     {"bits": 4, "group_size": 32, "l": {"bits": 3, "group_size": 32}}, {"bits": -4, "group_size": -32}, [], "x"],
+)  # fmt: skip
+def test_words_of_mlx_are_undecoded_where_the_configuration_does_not_fit(tmp_path: Path, says: object) -> None:
+    save_file(mlx("l.weight", torch.randn(64, 128)), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"quantization": says}))
+    assert open_checkpoint(str(tmp_path)).undecoded == {"l.weight": "packed uint32"}
+
+
+def test_bits_of_one_layer_of_mlx(tmp_path: Path) -> None:
+    weight = torch.randn(64, 128)
+    save_file(mlx("a.weight", weight, 8) | mlx("b.weight", weight), tmp_path / "model.safetensors")
+    says = {"bits": 4, "group_size": 32, "a": {"bits": 8, "group_size": 32}, "b": True}
+    (tmp_path / "config.json").write_text(json.dumps({"quantization": says}))
+    model = open_checkpoint(str(tmp_path))
+    errors = [float((model.read(name) - weight).norm() / weight.norm()) for name in ("a.weight", "b.weight")]
+    assert errors[0] < 0.01 < 0.05 < errors[1] < 0.15
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"l.weight_shape": torch.tensor([64, 1 << 40])}, {"l.weight_shape": torch.tensor([64, -128])},
+        {"l.weight_shape": torch.tensor([128, 64])}, {"l.weight_shape": torch.tensor([64.0, 128.0])},
+        {"l.weight_shape": torch.tensor([64])}, {"l.weight_scale": torch.ones(64, 3)},
+        {"l.weight_scale": torch.ones(64, 0)}, {"l.weight_scale": torch.ones(64)},
+        {"l.weight_g_idx": torch.zeros(5, dtype=torch.int32)}, {"l.weight_zero_point": torch.ones(64, 4)},
+        {"l.weight_packed": torch.zeros(64, 4, 4, dtype=torch.int32)}, {"l.weight_packed": torch.zeros(64, 16)},
+    ],
+)  # fmt: skip
+def test_compressed_parts_that_do_not_fit_are_undecoded(tmp_path: Path, change: Parts) -> None:
+    parts = compressed("l.weight", torch.randn(64, 128)) | change
+    save_file(parts | {"norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
+    model = open_checkpoint(str(tmp_path))
+    assert "l.weight" not in model.shapes
+    assert torch.equal(model.read("norm.weight"), torch.ones(4))
+
+
+def test_compressed_groups_that_lead_nowhere(tmp_path: Path) -> None:
+    parts = compressed("l.weight", torch.randn(64, 128), by_activity=True)
+    for wrong in (-1, 4, 1 << 30):
+        parts["l.weight_g_idx"] = torch.full((128,), wrong, dtype=torch.int32)
         save_file(parts, tmp_path / "model.safetensors")
         with pytest.raises(UserError):
             open_checkpoint(str(tmp_path)).read("l.weight")

@@ -1,90 +1,33 @@
-"""Weights that were quantised and packed by GPTQ, AWQ, bitsandbytes or with scales beside 8-bit numbers.
+"""A checkpoint seen with its packed tensors decoded: `layer.weight` takes the place of what it was packed into.
 
-A checkpoint seen with such tensors decoded: `layer.weight` takes the place of what it was packed into. Formulae:
-GPTQ after AutoGPTQ (nn_modules/qlinear), AWQ after AutoAWQ (utils/packing_utils), bitsandbytes after its functional.py,
-block scales after DeepSeek-V3's inference code. A packing that is not known is listed as undecoded.
+Here are bitsandbytes' packings, after its functional.py, and 8-bit numbers with scales beside them, as in DeepSeek-V3's
+inference code; others have files of their own. A packing that is not known is listed as undecoded.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import Checkpoint, Wanted
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
+from tools.formats.packed_columns import columns
+from tools.formats.packed_groups import blocks, compressed, mlx, nvidia
+from tools.formats.packing import Packing
 
 if TYPE_CHECKING:
     import torch
 
-_INTEGERS = frozenset({"uint8", "int8", "int16", "int32"})
+_INTEGERS = frozenset({"uint8", "int8", "int16", "int32", "uint32"})
 _EIGHT_BIT = frozenset({"int8", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
-# Last parts of names under which other packings keep their numbers (compressed-tensors, EXL2, HQQ, MXFP4).
+# Last parts of names under which other packings keep their numbers (EXL2, HQQ).
 _OTHER_PACKINGS = ("qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis")
-# Where AWQ keeps the eight columns of one word.
-_AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
 _STATE = "quant_state.bitsandbytes__"
 _STATE_BYTES = 10_000
 # Blocks of the published models with block scales, where the configuration does not say.
 _SCALE_BLOCK = 128
-
-
-class Packing(ABC):
-    """How one tensor is packed: the parts it lies in, its shape, and how some of its rows are decoded."""
-
-    parts: tuple[str, ...]
-    shape: tuple[int, ...]
-
-    def __init__(self, behind: Checkpoint) -> None:
-        self._behind = behind
-
-    @abstractmethod
-    def rows(self, start: int, stop: int) -> torch.Tensor:
-        """The rows from start up to stop, float32."""
-
-    def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
-        """What is read for these rows."""
-        return [(part, None, None) for part in self.parts]
-
-
-class Columns(Packing):
-    """GPTQ and AWQ: the matrix lies transposed, several whole numbers in one word, a scale for each group of rows.
-
-    weight[out, in] = scale[g(in), out] * (q[in, out] - zero[g(in), out])
-    """
-
-    def __init__(self, behind: Checkpoint, layer: str, bits: int, awq: bool, shape: tuple[int, int]) -> None:
-        super().__init__(behind)
-        self.shape = shape
-        self._layer, self._bits, self._awq = layer, bits, awq
-        self._groups = f"{layer}.g_idx" if f"{layer}.g_idx" in behind.shapes and not awq else None
-        settings = behind.config.get("quantization_config")
-        newer = isinstance(settings, dict) and settings.get("checkpoint_format") == "gptq_v2"
-        # The first format of GPTQ stores each zero less one.
-        self._zero = 0 if awq or newer else 1
-        self.parts = tuple(f"{layer}.{part}" for part in ("qweight", "qzeros", "scales"))
-        self.parts += (self._groups,) if self._groups else ()
-
-    def rows(self, start: int, stop: int) -> torch.Tensor:
-        import torch
-
-        qweight, qzeros, scales = (self._behind.read(part) for part in self.parts[:3])
-        if self._awq:
-            first, last = start // 8, -(-stop // 8)
-            whole = _words(qweight[:, first:last], 4, _AWQ_PLACES)[:, start - 8 * first : stop - 8 * first]
-        else:
-            whole = _words(qweight[:, start:stop].T, self._bits, None).T
-        zeros = _words(qzeros, self._bits, _AWQ_PLACES if self._awq else None)[:, start:stop] + self._zero
-        inputs = torch.arange(self.shape[1])
-        group = inputs // (self.shape[1] // scales.shape[0])
-        if self._groups:
-            group = self._behind.read(self._groups).long()
-            if int(group.min()) < 0 or int(group.max()) >= scales.shape[0]:
-                raise UserError("unknown_tensor_type", tensor=f"{self._layer}.weight", dtype="packed")
-        values = scales[:, start:stop].float()[group] * (whole - zeros[group])
-        return values.T.contiguous()
 
 
 class Scaled(Packing):
@@ -227,16 +170,9 @@ def unpacked(behind: Checkpoint) -> Checkpoint:
     found: dict[str, Packing] = {}
     states = [name for name in behind.shapes if _STATE in name]
     behind.expect((name, None, None) for name in states)
-    for name in behind.shapes:
-        layer, _, last = name.rpartition(".")
-        packing: Packing | None = None
-        if last == "qweight":
-            packing, name = _columns(behind, layer), f"{layer}.weight"
-        elif f"{name}.quant_map" in behind.shapes:
-            packing = _four_bit(behind, name, states)
-        elif behind.dtypes[name] in _EIGHT_BIT:
-            packing = _scaled(behind, name)
-        if packing is not None and (name not in behind.shapes or name == packing.parts[0]):
+    for stored in behind.shapes:
+        name, packing = _packing(behind, stored, states)
+        if packing is not None and (name not in behind.shapes or name == stored):
             found[name] = packing
     used = {part for packing in found.values() for part in packing.parts}
     quantised = isinstance(behind.config.get("quantization_config"), dict)
@@ -246,25 +182,32 @@ def unpacked(behind: Checkpoint) -> Checkpoint:
         if name not in used
         and len(behind.shapes[name]) > 1
         and dtype in _INTEGERS
-        and (quantised or name.endswith(_OTHER_PACKINGS) or f"{name}.quant_map" in behind.shapes)
+        and (quantised or name.endswith(_OTHER_PACKINGS) or _beside(name) & behind.shapes.keys())
     }
     return UnpackedCheckpoint(behind, found, unknown) if found or unknown else behind
 
 
-def _columns(behind: Checkpoint, layer: str) -> Columns | None:
-    parts = [f"{layer}.{part}" for part in ("qweight", "qzeros", "scales")]
-    shapes = [behind.shapes.get(part, ()) for part in parts]
-    if [behind.dtypes.get(part) for part in parts[:2]] != ["int32", "int32"] or any(len(s) != 2 for s in shapes):
-        return None
-    (high, wide), (groups, zeros), (groups_too, outputs) = shapes
-    if groups != groups_too or not groups or not outputs:
-        return None
-    bits, awq = zeros * 32 // outputs, wide * 8 == outputs
-    inputs = high if awq else high * 32 // max(1, bits)
-    fits = bits in (2, 3, 4, 8) and zeros * 32 == outputs * bits and (bits == 4 if awq else wide == outputs)
-    whole = inputs % groups == 0 and (awq or high * 32 == inputs * bits)
-    by_group = behind.shapes.get(f"{layer}.g_idx", (inputs,)) == (inputs,)
-    return Columns(behind, layer, bits, awq, (outputs, inputs)) if fits and (whole or not awq) and by_group else None
+def _beside(name: str) -> set[str]:
+    """What lies beside whole numbers that stand for others."""
+    return {f"{name}.quant_map", f"{name}_scale", f"{name.removesuffix('weight')}scales"}
+
+
+def _packing(behind: Checkpoint, name: str, states: Sequence[str]) -> tuple[str, Packing | None]:
+    """The name of what is packed in a tensor, and how; None where it is not the first part of a known packing."""
+    layer, _, last = name.rpartition(".")
+    if last == "qweight":
+        return f"{layer}.weight", columns(behind, layer)
+    if last == "weight_packed":
+        return f"{layer}.weight", compressed(behind, name)
+    if name.endswith("_blocks"):
+        return name.removesuffix("_blocks"), blocks(behind, name)
+    if f"{name}.quant_map" in behind.shapes:
+        return name, _four_bit(behind, name, states)
+    if last == "weight" and behind.dtypes[name] == "uint32":
+        return name, mlx(behind, name)
+    if last == "weight" and behind.dtypes[name] == "uint8":
+        return name, nvidia(behind, name)
+    return name, _scaled(behind, name) if behind.dtypes[name] in _EIGHT_BIT else None
 
 
 def _scaled(behind: Checkpoint, name: str) -> Scaled | None:
@@ -315,19 +258,3 @@ def _four_bit(behind: Checkpoint, name: str, states: Sequence[str]) -> FourBit |
         return FourBit(behind, name, state, tuple(shape))
     except (NotAnObject, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-
-
-def _words(words: torch.Tensor, bits: int, places: Sequence[int] | None) -> torch.Tensor:
-    """The whole numbers of `bits` bits in each row of 32-bit words, lowest bits first, (rows, numbers), int32."""
-    import torch
-
-    if 32 % bits:
-        flat = words.contiguous().view(torch.uint8)
-        single = (flat.unsqueeze(-1) >> torch.arange(8, dtype=torch.uint8)) & 1
-        single = single.reshape(len(words), -1, bits).int()
-        return (single << torch.arange(bits, dtype=torch.int32)).sum(-1, dtype=torch.int32)
-    shifts = torch.arange(0, 32, bits, dtype=torch.int32)
-    numbers = (words.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)
-    if places is not None:
-        numbers = numbers[..., list(places)]
-    return numbers.reshape(len(words), -1)
