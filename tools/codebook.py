@@ -14,7 +14,7 @@ import torch
 from tools.matching import spread_indices
 
 # Blocks in which published formats share a scale: values in a row, or a tile of rows and columns.
-BLOCKS = ((1, 32), (1, 64), (1, 4096), (128, 128))
+BLOCKS = ((1, 16), (1, 32), (1, 64), (1, 4096), (128, 128))
 MOST_LEVELS = 256
 # Levels a block may have for each of its values: sixteen levels for 32 values are one half.
 LEVELS_FOR_VALUES = 0.5
@@ -91,4 +91,6 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
         return None
     middles = (levels[1:] + levels[:-1]) / 2
     nearest = levels[np.searchsorted(middles, wanted)]
-    return len(levels) + 1 if float(np.mean(nearest == values)) >= NEAREST else None
+    if float(np.mean(nearest == values)) < NEAREST:
+        return None
+    return len(levels) + (not kept.all())

@@ -30,8 +30,9 @@ FLAT_KURTOSIS = 2.25
 # Stored in 16 bit, large values of a block are rounded a second time, and their errors are longer than the others'.
 FLAT_KURTOSIS_16_BIT = 2.5
 BLOCK = 32
-# GGUF's six-bit type has one step for each sixteen values.
+# GGUF's six-bit type has one step for each sixteen values; errors of two steps in a block stay below this, noise above.
 SHORT_BLOCK = 16
+TWO_STEPS = 2.7
 # Largest singular value of white noise over its edge s (sqrt m + sqrt n), and spread of its row energies over chance.
 NOISE_EDGE = 1.15
 NOISE_SPREAD = 1.6
@@ -161,24 +162,43 @@ def _quantised(
     # Stored transposed, the blocks of one step run down the columns.
     for turn in (False, True) if x.dim() == 2 else (False,):
         own = [left] if scale is None else [left / scale, left * scale]
-        flat = [_is_flat(_block_kurtosis(_rows(values, turn)), x, y) for values in own]
+        flat = [_flat_blocks(_rows(values, turn), x, y) for values in own]
         if any(flat):
             # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
             grid_a, grid_b = (rounding_grid(_rows(side, turn)) for side in (x, y))
-            if grid_a is not None and grid_b is None and flat[0]:
-                return grid_a, "a"
-            if grid_b is not None and grid_a is None and flat[-1]:
-                return grid_b, "b"
+            if grid_a is not None and grid_b is None and _block_of(grid_a) in flat[0]:
+                return _fewest_bits(grid_a, _rows(x, turn), _rows(y, turn)), "a"
+            if grid_b is not None and grid_a is None and _block_of(grid_b) in flat[-1]:
+                return _fewest_bits(grid_b, _rows(y, turn), _rows(x, turn)), "b"
     bits_a, bits_b = codebook_bits(x, y), codebook_bits(y, x)
     if bits_a is not None and bits_b is None:
         return Grid(bits_a, None), "a"
     return (Grid(bits_b, None), "b") if bits_b is not None and bits_a is None else None
 
 
+def _flat_blocks(difference: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[int, ...]:
+    """Lengths of the blocks in which a difference is as flat as rounding errors are."""
+    whole = _block_kurtosis(difference, BLOCK)
+    if _is_flat(whole, x, y):
+        return BLOCK, SHORT_BLOCK
+    # The errors of two steps in one block are less flat together than either's are alone.
+    return (SHORT_BLOCK,) if whole < TWO_STEPS and _is_flat(_block_kurtosis(difference, SHORT_BLOCK), x, y) else ()
+
+
 def _is_flat(kurtosis: float, x: torch.Tensor, y: torch.Tensor) -> bool:
     if not FLAT_KURTOSIS <= kurtosis < FLAT_KURTOSIS_16_BIT:
         return kurtosis < FLAT_KURTOSIS
     return all(torch.equal(side, side.to(torch.bfloat16).double()) for side in (x, y))
+
+
+def _block_of(grid: Grid) -> int:
+    return SHORT_BLOCK if grid.group == SHORT_BLOCK else BLOCK
+
+
+def _fewest_bits(grid: Grid, coarse: torch.Tensor, fine: torch.Tensor) -> Grid:
+    """The grid, with the bits of its levels where few of them are in use: whole numbers can stand at uneven places."""
+    uneven = codebook_bits(coarse, fine)
+    return grid if uneven is None or uneven >= grid.bits else Grid(uneven, grid.group)
 
 
 def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:
@@ -369,10 +389,10 @@ def _step(block: np.ndarray) -> float | None:
     return None
 
 
-def _block_kurtosis(matrix: torch.Tensor) -> float:
-    """Fourth moment of the difference within blocks of one scale: 1.8 for rounding, 3 for noise."""
+def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:
+    """Fourth moment of the difference within blocks of one scale: 1.8 for rounding, 3 for noise (2.6 in 16 values)."""
     flat = matrix.reshape(-1)
-    blocks = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    blocks = flat[: len(flat) // size * size].reshape(-1, size)
     blocks = blocks - blocks.mean(dim=1, keepdim=True)
     squares = blocks.square()
     spread = squares.mean(dim=1, keepdim=True)

@@ -138,7 +138,9 @@ class GgufCheckpoint(Checkpoint):
         tokens, merges = (self._pairs.get(f"tokenizer.ggml.{key}") for key in ("tokens", "merges"))
         if not isinstance(tokens, list) or {"tokenizer.json", "vocab.json", "vocab.txt"} & self.side_files.keys():
             return {}
-        ids = {token.decode("utf-8", "replace"): number for number, token in enumerate(tokens)}
+        words = (token.decode("utf-8", "replace") for token in tokens)
+        by_piece = self._pairs.get("tokenizer.ggml.model") == "bert"
+        ids = {_word_piece(word) if by_piece else word: number for number, word in enumerate(words)}
         found = {"vocab.json": json.dumps(ids, ensure_ascii=False).encode()}
         if isinstance(merges, list):
             found["merges.txt"] = b"\n".join(rule for rule in merges if b"\n" not in rule)
@@ -214,6 +216,13 @@ class GgufCheckpoint(Checkpoint):
             return torch.from_numpy(_dequantised(data, stored.place.type, shape[-1])).reshape(shape)
         except MemoryError:
             raise UserError("too_large_tensor", tensor=name) from None
+
+
+def _word_piece(token: str) -> str:
+    """A token of BERT as it was published: the converter marks where words begin, not where they go on."""
+    if token.startswith("\u2581"):
+        return token[1:]
+    return token if token.startswith("[") and token.endswith("]") else f"##{token}"
 
 
 def _check_complete(model: ModelFiles, header: Header) -> None:

@@ -128,7 +128,7 @@ def mlx(behind: Checkpoint, name: str) -> Packing | None:
     return _Grouped(behind, name, (*shape[:-1], scales[-1] * group), form)
 
 
-def _said_by_mlx(behind: Checkpoint, layer: str) -> tuple[object, int]:
+def _said_by_mlx(behind: Checkpoint, layer: str) -> tuple[int, int]:
     """Bits and group of a layer, (0, 0) where nothing is said: shapes only tell their product."""
     said = behind.config.get("quantization", behind.config.get("quantization_config"))
     if not isinstance(said, Mapping):
