@@ -17,6 +17,7 @@ from tools.sources import open_checkpoint
 from tools.sources.folder import LocalFile
 
 EXHIBITS = Path(__file__).resolve().parents[2] / "exhibits" / "llama3v"
+Parts = dict[str, np.ndarray]
 
 
 def saved(path: Path, tensors: list[TensorProto], **how: object) -> Path:
@@ -203,3 +204,91 @@ def test_an_exported_copy_is_known_and_a_stranger_is_not(tmp_path: Path) -> None
     linked = compare(path, str(EXHIBITS / "original"))
     assert linked["answer"] in ("identical", "disguised_copy", "derived", "shared_part"), linked["answer"]
     assert compare(path, str(EXHIBITS / "stranger"))["answer"] in ("independent", "undecided")
+
+
+def linear(path: Path, weight: np.ndarray, name: str, *, scopes: bool = False, constants: Parts | None = None) -> Path:
+    """A layer as exporters leave it (torch 2.13, both exporters): its transposed matrix as a constant of no name."""
+    tensors = constants or {name: np.ascontiguousarray(weight.T)}
+    node = helper.make_node("MatMul", ["x", next(iter(tensors))], ["y"], name="/m/layer.0/up_proj/MatMul")
+    if scopes:
+        node.name = "node_linear"
+        notes = onnx.StringStringEntryProto(
+            key="pkg.torch.onnx.name_scopes", value="['', 'm', 'm.layer.0', 'm.layer.0.up_proj', 'linear']"
+        )
+        node.metadata_props.append(notes)
+    initialisers = [numpy_helper.from_array(values, called) for called, values in tensors.items()]
+    onnx.save(helper.make_model(helper.make_graph([node], "g", [], [], initializer=initialisers)), str(path))
+    return path
+
+
+WEIGHT = np.random.default_rng(0).standard_normal((24, 64)).astype("float32")
+LAYER = "m.layer.0.up_proj.weight"
+
+
+@pytest.mark.parametrize(("name", "scopes"), [("onnx::MatMul_335", False), ("val_108", True)])
+def test_a_folded_layer_is_turned_back_and_named(tmp_path: Path, name: str, scopes: bool) -> None:
+    model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, name, scopes=scopes)))
+    assert model.shapes == {LAYER: WEIGHT.shape}
+    assert torch.equal(model.read(LAYER), torch.from_numpy(WEIGHT))
+    assert torch.equal(model.read_rows(LAYER, 3, 9), torch.from_numpy(WEIGHT)[3:9])
+    blocks = model.read_blocks(LAYER, 2, 23, 4, torch.empty(1 << 12, dtype=torch.uint8))
+    assert torch.equal(torch.cat([block.clone() for block in blocks]), torch.from_numpy(WEIGHT)[2:23])
+    model.expect([(LAYER, 3, 9), (LAYER, None, None)])
+
+
+def test_a_named_matrix_and_one_that_no_product_uses_stay_as_they_lie(tmp_path: Path) -> None:
+    for name in ("m.w", "onnx::Add_3"):
+        constants = {"other": WEIGHT, name: WEIGHT} if name != "m.w" else {name: WEIGHT}
+        model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, name, constants=constants)))
+        assert model.shapes[name] == WEIGHT.shape
+        assert torch.equal(model.read(name), torch.from_numpy(WEIGHT))
+
+
+def test_two_constants_of_one_layer_keep_their_names(tmp_path: Path) -> None:
+    constants = {"onnx::MatMul_3": WEIGHT.T.copy(), LAYER: WEIGHT}
+    model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, "", constants=constants)))
+    assert model.shapes == {"onnx::MatMul_3": (64, 24), LAYER: (24, 64)}
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_8_bit_layers_of_onnx_runtime(tmp_path: Path, by_row: bool) -> None:
+    # onnxruntime.quantization 1.32 writes the matrix as it lies, transposed, and a scale for each output or for all.
+    largest = np.abs(WEIGHT).max(axis=1 if by_row else None)
+    scale = (largest / 127).astype("float32")
+    whole = np.round(WEIGHT.T / scale).astype("int8")
+    constants = {"onnx::MatMul_3_quantized": whole, "onnx::MatMul_3_scale": np.asarray(scale)}
+    constants["onnx::MatMul_3_zero_point"] = np.zeros_like(scale, dtype="int8")
+    model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, "", constants=constants)))
+    assert (model.shapes, model.dtypes) == ({LAYER: WEIGHT.shape}, {LAYER: "float32"})
+    whole_model = model.read(LAYER)
+    assert float((whole_model - torch.from_numpy(WEIGHT)).abs().max()) < 0.02
+    assert torch.equal(model.read_rows(LAYER, 3, 9), whole_model[3:9])
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_4_bit_layers_of_onnx_runtime(tmp_path: Path, zeros: bool) -> None:
+    groups = WEIGHT.reshape(24, 2, 32)
+    scale = (np.abs(groups).max(-1) / 7).astype("float32")
+    whole = (np.round(groups / scale[..., None]) + 8).astype("uint8")
+    constants = {"onnx::MatMul_3_Q4": whole[..., ::2] | whole[..., 1::2] << 4, "onnx::MatMul_3_scales": scale}
+    if zeros:
+        constants["onnx::MatMul_3_zero_points"] = np.full((24, 1), 0x88, dtype="uint8")
+    model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, "", constants=constants)))
+    if zeros:
+        assert model.undecoded == {f"{LAYER}_Q4": "packed uint8"}
+    else:
+        assert model.shapes == {LAYER: WEIGHT.shape}
+        assert float((model.read(LAYER) - torch.from_numpy(WEIGHT)).abs().max()) < 0.3
+
+
+@pytest.mark.parametrize("parts", [{"_scale": (3,)}, {"_zero_point": (24, 1)}, {"_scale": (0,)}, {"_quantized": ()}])
+def test_8_bit_parts_that_do_not_fit(tmp_path: Path, parts: dict[str, tuple[int, ...]]) -> None:
+    shapes = {"_quantized": (64, 24), "_scale": (24,), "_zero_point": (24,)} | parts
+    constants = {
+        f"onnx::MatMul_3{rest}": np.zeros(shape, dtype="float32" if rest == "_scale" else "int8")
+        for rest, shape in shapes.items()
+    }
+    model = open_checkpoint(str(linear(tmp_path / "model.onnx", WEIGHT, "", constants=constants)))
+    assert LAYER not in model.shapes
+    for name in model.shapes:
+        model.read(name)

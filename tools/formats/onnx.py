@@ -1,16 +1,19 @@
 """ONNX: the initialisers of a graph, and files of values beside it.
 
 The graph is a protocol buffer; its fields are walked by hand and whatever is no initialiser is stepped over, so that
-neither the library nor the values are loaded. Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+neither the library nor the values are loaded. Exporters fold a layer's transposed matrix into a constant of no name
+(`onnx::MatMul_335`, `val_108`); the operation that uses it tells its layer, and it is turned back and named after that.
+Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, StoredFile
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, StoredFile, Wanted
 from tools.errors import UserError
 from tools.formats.plain import Entry, PlainCheckpoint
 
@@ -41,6 +44,14 @@ _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 # Fields whose values lie as they are, and those written as numbers of varying length.
 _FLOATS, _DOUBLES, _CODED = 4, 10, frozenset({5, 7, 11})
 
+# Of an operation: what it takes, its name and kind, and notes in which PyTorch's newer exporter says where it stands.
+_NODE, _INPUT, _NODE_NAME, _OPERATION, _NOTES = 1, 1, 3, 4, 9
+_PRODUCTS = frozenset({"MatMul", "MatMulInteger", "MatMulNBits"})
+_SCOPES = "pkg.torch.onnx.name_scopes"
+# What exporters call a folded constant, and what ONNX Runtime's quantisers put behind the name.
+_NAMELESS = re.compile(r"(?P<root>onnx::[A-Za-z]+_\d+|val_\d+)(?P<rest>_\w+)?")
+_TURNED = frozenset({None, "_quantized"})
+
 Field = tuple[int, int, int, int]
 
 
@@ -53,18 +64,34 @@ class OnnxCheckpoint(PlainCheckpoint):
         graph = Graph(model.ref, first, {file.name: file for file in beside})
         if not graph.entries:
             raise UserError("no_tensors", file=first.name)
+        entries, self._turned = graph.named()
         self._coded = graph.coded
-        super().__init__(model, graph.entries)
+        super().__init__(model, entries)
+        self.shapes |= {name: self.shapes[name][::-1] for name in self._turned}
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
+        if name in self._turned:
+            return super().read(name).T.contiguous()
         return self._numbers(name) if name in self._coded else super().read(name)
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Return the rows from start up to stop of the first axis; reads only their bytes."""
-        if name not in self._coded or not self.shapes[name]:
-            return super().read_rows(name, start, stop)
-        return self._numbers(name)[start:stop].clone()
+        """Return the rows from start up to stop of the first axis; all of a tensor is read that lies transposed."""
+        if name in self._turned or (name in self._coded and self.shapes[name]):
+            return self.read(name)[start:stop].clone()
+        return super().read_rows(name, start, stop)
+
+    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The rows from start up to stop in order, so many at a time."""
+        if name not in self._turned:
+            yield from super().read_blocks(name, start, stop, rows, buffer)
+            return
+        values = self.read_rows(name, start, stop)
+        yield from (values[first : first + rows] for first in range(0, len(values), rows))
+
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
+        super().expect((one[0], None, None) if one[0] in self._turned else one for one in wanted)
 
     def _numbers(self, name: str) -> torch.Tensor:
         """A constant whose numbers were written one by one; those of 16-bit floats stand for their bits."""
@@ -98,6 +125,7 @@ class Graph:
         self._fields_left = MAX_FIELDS
         self.entries: dict[str, Entry] = {}
         self.coded: set[str] = set()
+        self._layers: dict[str, str] = {}
         if file.size < len(GIT_LFS):
             raise UserError("truncated", file=file.name)
         if bytes(file.read(0, len(GIT_LFS))) == GIT_LFS:
@@ -108,10 +136,56 @@ class Graph:
 
     def _read_graph(self, start: int, stop: int) -> None:
         for number, wire, begin, end in self._walk(start, stop):
-            if number == _INITIALISER and wire == 2:
+            if number == _NODE and wire == 2:
+                self._read_operation(begin, end)
+            elif number == _INITIALISER and wire == 2:
                 self._read_tensor(begin, end)
                 if len(self.entries) > MAX_TENSORS:
                     raise UserError("too_many_tensors", file=self._file.name, limit=f"{MAX_TENSORS:,}")
+
+    def named(self) -> tuple[dict[str, Entry], set[str]]:
+        """The tensors, those of no name called after their layers, and which of them lie transposed."""
+        found: dict[str, Entry] = {}
+        turned: set[str] = set()
+        for name, entry in self.entries.items():
+            parts = _NAMELESS.fullmatch(name)
+            layer = self._layers.get(parts["root"]) if parts else None
+            called = f"{layer}.weight{parts['rest'] or ''}" if parts and layer else name
+            lies_turned = parts is not None and parts["rest"] in _TURNED and len(entry.shape) == 2
+            if called in self.entries or called in found or (lies_turned and name in self.coded):
+                found[name] = entry
+                continue
+            found[called] = entry
+            if lies_turned and layer:
+                turned.add(called)
+            if name in self.coded:
+                self.coded.add(called)
+        return found, turned
+
+    def _read_operation(self, start: int, stop: int) -> None:
+        """Note of a product with a constant of no name which layer it is."""
+        inputs: list[tuple[int, int]] = []
+        name = kind = layer = ""
+        for number, wire, begin, end in self._walk(start, stop):
+            if wire != 2 or end - begin > MAX_TEXT:
+                continue
+            if number == _INPUT:
+                inputs.append((begin, end))
+            elif number == _NODE_NAME:
+                name = self._text(begin, end)
+            elif number == _OPERATION:
+                kind = self._text(begin, end)
+                if kind not in _PRODUCTS:
+                    return
+            elif number == _NOTES and not layer:
+                key, value = self._pair(begin, end)
+                scopes = re.findall(r"'([^']*)'", value) if key == _SCOPES else []
+                layer = scopes[-2] if len(scopes) > 1 else ""
+        constant = _NAMELESS.match(self._text(*inputs[1])) if kind and len(inputs) > 1 else None
+        # The older exporter writes the layer as a path, with the operation last.
+        layer = layer or name.strip("/").rpartition("/")[0].replace("/", ".")
+        if constant and layer and len(layer) < MAX_NAME - 100:
+            self._layers.setdefault(constant["root"], layer)
 
     def _read_tensor(self, start: int, stop: int) -> None:
         shape: list[int] = []

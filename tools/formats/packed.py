@@ -14,7 +14,7 @@ from tools.checkpoint import Checkpoint, Wanted
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 from tools.formats.packed_columns import columns
-from tools.formats.packed_groups import blocks, compressed, mlx, nvidia
+from tools.formats.packed_groups import blocks, compressed, mlx, nibbles, nvidia
 from tools.formats.packing import Packing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _INTEGERS = frozenset({"uint8", "int8", "int16", "int32", "uint32"})
 _EIGHT_BIT = frozenset({"int8", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
 # Last parts of names under which other packings keep their numbers (EXL2, HQQ).
-_OTHER_PACKINGS = ("qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis")
+_OTHER_PACKINGS = ("qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis", "_Q4")
 _STATE = "quant_state.bitsandbytes__"
 _STATE_BYTES = 10_000
 # Blocks of the published models with block scales, where the configuration does not say.
@@ -52,6 +52,25 @@ class Scaled(Packing):
 
     def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
         return [(self.parts[0], start, stop), (self.parts[1], None, None)]
+
+
+class Shifted(Packing):
+    """ONNX Runtime's 8-bit numbers: weight[row, i] = scale[row] * (q[row, i] - zero[row]), or one of both for all."""
+
+    def __init__(self, behind: Checkpoint, root: str) -> None:
+        super().__init__(behind)
+        self.parts = (f"{root}_quantized", f"{root}_scale", f"{root}_zero_point")
+        self.shape = behind.shapes[self.parts[0]]
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        values = self._behind.read_rows(self.parts[0], start, stop).float()
+        scale, zero = (self._behind.read(part).float() for part in self.parts[1:])
+        if scale.numel() > 1:
+            scale, zero = (side.reshape(-1, *[1] * (values.dim() - 1))[start:stop] for side in (scale, zero))
+        return (values - zero) * scale
+
+    def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
+        return [(self.parts[0], start, stop), *((part, None, None) for part in self.parts[1:])]
 
 
 class FourBit(Packing):
@@ -201,6 +220,10 @@ def _packing(behind: Checkpoint, name: str, states: Sequence[str]) -> tuple[str,
         return f"{layer}.weight", compressed(behind, name)
     if name.endswith("_blocks"):
         return name.removesuffix("_blocks"), blocks(behind, name)
+    if name.endswith("_Q4"):
+        return name.removesuffix("_Q4"), nibbles(behind, name)
+    if name.endswith("_quantized"):
+        return name.removesuffix("_quantized"), _shifted(behind, name)
     if f"{name}.quant_map" in behind.shapes:
         return name, _four_bit(behind, name, states)
     if last == "weight" and behind.dtypes[name] == "uint32":
@@ -228,6 +251,15 @@ def _scaled(behind: Checkpoint, name: str) -> Scaled | None:
         if found == (-(-shape[0] // block[0]), -(-shape[1] // block[1])):
             return Scaled(behind, name, scale, block, 1.0, ())
     return None
+
+
+def _shifted(behind: Checkpoint, name: str) -> Shifted | None:
+    """8-bit numbers of ONNX Runtime with one scale and zero for all, or one of each for each row."""
+    root, shape = name.removesuffix("_quantized"), behind.shapes[name]
+    beside = [behind.shapes.get(f"{root}_{part}") for part in ("scale", "zero_point")]
+    if behind.dtypes[name] not in ("int8", "uint8") or not shape:
+        return None
+    return Shifted(behind, root) if beside in ([(), ()], [(1,), (1,)], [(shape[0],), (shape[0],)]) else None
 
 
 def _block(behind: Checkpoint) -> tuple[int, int]:

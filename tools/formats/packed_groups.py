@@ -1,4 +1,4 @@
-"""Rows of small numbers with a scale for each group of neighbours: MLX, compressed-tensors, MXFP4, NVFP4.
+"""Rows of small numbers with a scale for each group of neighbours: MLX, compressed-tensors, MXFP4, NVFP4, MatMulNBits.
 
 After mlx.core.quantize (modes affine, mxfp4, mxfp8, nvfp4), compressed_tensors/compressors (pack-quantized,
 nvfp4-pack-quantized, mxfp4-pack-quantized), TensorRT-Model-Optimizer's NVFP4 and the blocks of gpt-oss.
@@ -178,6 +178,18 @@ def blocks(behind: Checkpoint, name: str) -> Packing | None:
     if len(shape) != 4 or behind.shapes.get(scales) != shape[:3] or 2 * shape[3] != _MX_GROUP:
         return None
     return _four_bit_floats(behind, name, scales, (*shape[:2], shape[2] * _MX_GROUP), None, None)
+
+
+def nibbles(behind: Checkpoint, name: str) -> Packing | None:
+    """A layer of ONNX Runtime's MatMulNBits in 4 bit: (outputs, groups, bytes of a group), the zero at 8."""
+    root, shape = name.removesuffix("_Q4"), behind.shapes[name]
+    scales = behind.shapes.get(f"{root}_scales")
+    if len(shape) != 3 or scales != shape[:2] or behind.dtypes[name] != "uint8" or not math.prod(shape):
+        return None
+    if f"{root}_zero_points" in behind.shapes:
+        return None
+    form = _Form(4, f"{root}_scales", lift=8)
+    return _Grouped(behind, name, (shape[0], 2 * shape[1] * shape[2]), form)
 
 
 def _four_bit_floats(
