@@ -69,11 +69,10 @@ class Sizes:
 
 
 def sizes(layout: Layout) -> Sizes:
-    table, units = layout.embedding, layout.main_layers
-    layers = {unit.layer if unit.layer is not None else unit.label for unit in units}
+    table = layout.embedding
     return Sizes(
         layout.checkpoint.shapes[table][0] if table is not None else 0,
-        len(layers),
+        layout.depth,
         layout.units_per_layer,
         any(has_role(name, "expert") for name in layout.learned),
     )

@@ -6,7 +6,8 @@ re-ordered, so the pairing cannot favour the unit order that the exact test judg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -406,11 +407,22 @@ class Comparison:
         in_place = float(np.diagonal(similarity).mean()) / len(units.members)
         if alike < max(ALIKE, STAYED * in_place, CHOSEN * chance):
             return []
-        return [
-            TensorPair(mine.name, theirs.name, mine.axis, partners)
-            for mine, theirs in units.members
-            if mine.start == theirs.start == 0 and mine.stop == units.a.width and mine.axis == theirs.axis
-        ]
+        return list(self._whole_tensors(units, partners))
+
+    def _whole_tensors(self, units: UnitPair, partners: np.ndarray) -> Iterator[TensorPair]:
+        """The tensors of a layer all of whose rows or columns are units, with an order for all of them."""
+        tensors: dict[tuple[str, str, int], list[tuple[Member, Member]]] = defaultdict(list)
+        for mine, theirs in units.members:
+            if mine.axis == theirs.axis:
+                tensors[mine.name, theirs.name, mine.axis].append((mine, theirs))
+        for (a, b, axis), members in tensors.items():
+            length = self.a.shapes[a][axis]
+            order = np.full(length, -1)
+            for mine, theirs in members:
+                order[mine.places] = np.arange(self.b.shapes[b][axis])[theirs.places][partners]
+            # Gates and values may lie in one tensor; half of one would be held against the whole.
+            if self.a.shapes[a] == self.b.shapes[b] and np.array_equal(np.sort(order), np.arange(length)):
+                yield TensorPair(a, b, axis, order)
 
     def _similarity(self, pair: UnitPair, chosen: np.ndarray) -> np.ndarray:
         """Summed cosines of the chosen units over all tensors of a layer, which share one order of units."""

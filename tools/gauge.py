@@ -74,6 +74,8 @@ def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
         raise NoGauge("the model scales what its layers put out, coordinate by coordinate")
     if any(len(shape) > 2 and width in shape for shape in checkpoint.shapes.values()):
         raise NoGauge("tensors with more than two axes are not known well enough to be rotated")
+    if any(m.part == "out" and m.axis == 0 for units in layout.hidden_units for m in units.members):
+        raise NoGauge("experts that lie transposed are not rotated")
     heads = _heads(layout, width)
     final = _final_norm(norms)
     if len(heads) > 1:

@@ -143,7 +143,7 @@ def _widths(layout: Layout) -> tuple[int, int] | None:
 
 def _narrowed_units(units: HiddenUnits, kept: dict[int, torch.Tensor]) -> HiddenUnits:
     width, features = (len(kept[size]) if size in kept else size for size in (units.width, units.features))
-    members = tuple(replace(member, stop=member.start + width) for member in units.members)
+    members = tuple(replace(member, stop=member.start + width * member.step) for member in units.members)
     return replace(units, width=width, features=features, members=members)
 
 

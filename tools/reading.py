@@ -107,9 +107,10 @@ class AlignedComparison(PartialComparison):
         self.check()
         values = values.T if member.axis == 1 else values
         columns = torch.from_numpy(spread_indices(values.shape[1], FEATURES_READ))
-        for start in range(member.start, member.stop, UNITS_AT_ONCE):
+        values = values[member.places]
+        for start in range(0, member.width, UNITS_AT_ONCE):
             self.check()
-            part = torch.nan_to_num(values[start : min(member.stop, start + UNITS_AT_ONCE)].float(), 0.0, 0.0, 0.0)
+            part = torch.nan_to_num(values[start : start + UNITS_AT_ONCE].float(), 0.0, 0.0, 0.0)
             for one in bases:
                 own = one == "own"
                 found[one].append(part[:, columns] if own else self._in_common(side, layer, member, part, one))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -51,6 +51,8 @@ PACKED = frozenset({"int8", "uint8"})
 WIDENING = ("mlp.c_fc.weight", "attn.c_attn.weight")
 # Under these keys configurations say how many heads carry values, most specific first.
 HEAD_COUNTS = ("num_key_value_heads", "num_attention_heads", "n_head")
+# Families whose experts' gates and values lie by turns, column after column.
+BY_TURNS = re.compile(r"gpt_oss")
 # Families that store what a norm multiplies with less one (Gemma 3n and 4 do not).
 GAIN_LESS_ONE = re.compile(r"(?:recurrent_|vault|t5|pali)?gemma[23]?(?:_text)?|qwen3_next|qwen3_5\w*|nemotron")
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
@@ -69,9 +71,12 @@ def has_role(name: str, role: str) -> bool:
 
 def lies_transposed(checkpoint: Checkpoint, name: str) -> bool:
     """Whether the matrix has its inputs as rows: by its name, which plain linear layers carry too, and its block."""
+    block = block_of(name)
+    if has_role(name, "expert"):
+        beside = [n for n in (f"{block}.gate_up_proj", f"{block}.down_proj") if n in checkpoint.shapes]
+        return len(beside) == 2 and _inputs_first(beside, checkpoint.shapes) is not None
     if not has_role(name, "transposed"):
         return False
-    block = block_of(name)
     shapes = (checkpoint.shapes.get(f"{block}.{one}", ()) for one in WIDENING)
     told = [shape for shape in shapes if len(shape) == 2 and shape[0] != shape[1]]
     return all(rows < columns for rows, columns in told)
@@ -86,6 +91,17 @@ class Member:
     start: int
     stop: int
     part: str  # "gate", "up", "in", "out", "conv", "value"; "lone" where nothing tells its layer
+    step: int = 1  # two where gates and values lie by turns
+
+    @property
+    def places(self) -> slice:
+        """Where the units lie along the axis."""
+        return slice(self.start, self.stop, self.step)
+
+    @property
+    def width(self) -> int:
+        """How many units there are."""
+        return len(range(self.start, self.stop, self.step))
 
 
 @dataclass(frozen=True)
@@ -114,7 +130,7 @@ def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
     values = checkpoint.read(member.name).float()
     if member.axis == 1:
         values = values.transpose(0, 1)
-    values = values[member.start : member.stop]
+    values = values[member.places]
     return values.reshape(values.shape[0], -1)
 
 
@@ -179,7 +195,7 @@ class Layout:
     def numbers(self, units: HiddenUnits) -> int:
         """How many numbers describe these units, in all their tensors."""
         shapes = self.checkpoint.shapes
-        shares = [(m, (m.stop - m.start) / max(shapes[m.name][m.axis], 1)) for m in units.members]
+        shares = [(m, m.width / max(shapes[m.name][m.axis], 1)) for m in units.members]
         return round(sum(self.size(member.name) * share for member, share in shares))
 
     def size(self, name: str) -> int:
@@ -216,6 +232,12 @@ class Layout:
     def main_layers(self) -> tuple[HiddenUnits, ...]:
         """The layers that read and write the main residual stream, not that of a tower; all where none does."""
         return tuple(u for u in self.hidden_units if u.features == self.residual_width) or self.hidden_units
+
+    @property
+    def depth(self) -> int:
+        """How many layers there are; where none could be told apart, as many as the tensors' names number."""
+        layers = {units.layer if units.layer is not None else units.label for units in self.main_layers}
+        return len(layers) or len({layer_of(name) for name in self.candidates} - {None})
 
     @property
     def units_per_layer(self) -> int:
@@ -387,8 +409,11 @@ class Layout:
     def _mlp_of(self, block: str, names: list[str]) -> HiddenUnits | None:
         shapes = {name: self.checkpoint.shapes[name] for name in names}
         fitting: list[tuple[bool, int, int]] = []
+        inputs_first = has_role(block, "expert") and _inputs_first(names, shapes)
         for rows, columns in shapes.values():
             for inner, outer in ((rows, columns), (columns, rows)):
+                if inputs_first and inputs_first == (inner, outer) and self._is_stream(outer, inner):
+                    fitting.append((True, inner, outer))
                 if inner == outer or inner < FEWEST_UNITS or not self._is_stream(outer, inner):
                     continue
                 back = any(shape == (outer, inner) for shape in shapes.values())
@@ -399,8 +424,15 @@ class Layout:
             return None
         _, inner, outer = max(fitting)
         members = []
+        by_turns = BY_TURNS.fullmatch(str(self.checkpoint.config.get("model_type", ""))) is not None
         for name, shape in shapes.items():
-            if shape == (2 * inner, outer) and not has_role(name, "transposed"):
+            if inputs_first and shape == (outer, 2 * inner):
+                halves = ((0, 2 * inner, 2), (1, 2 * inner, 2)) if by_turns else ((0, inner, 1), (inner, 2 * inner, 1))
+                members += [
+                    Member(name, 1, start, stop, part, step)
+                    for part, (start, stop, step) in zip(("gate", "up"), halves, strict=True)
+                ]
+            elif shape == (2 * inner, outer) and not has_role(name, "transposed"):
                 members += [Member(name, 0, 0, inner, "gate"), Member(name, 0, inner, 2 * inner, "up")]
             elif shape in ((inner, outer), (outer, inner)):
                 axis = 0 if shape == (inner, outer) else 1
@@ -491,6 +523,22 @@ def _distinct(values: torch.Tensor) -> int:
 def _holds_levels(values: torch.Tensor, fewest: int) -> bool:
     """Whether there are so many different values; nearly always the first few thousand tell."""
     return _distinct(values.flatten()[:FIRST_VALUES]) >= fewest or _distinct(values) >= fewest
+
+
+def _inputs_first(names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
+    """(units, width) of an expert whose matrices have what goes in as rows, also the one that puts out; None of others.
+
+    Then gates and values lie side by side in front of it, (width, 2 units), or no other matrix has its shape turned.
+    """
+    for name in names:
+        inner, outer = shapes[name]
+        if inner < FEWEST_UNITS or not has_role(name, "out"):
+            continue
+        reading = [shapes[other] for other in names if other != name]
+        alone = inner != outer and (outer, inner) not in reading and (inner, outer) in reading
+        if (outer, 2 * inner) in reading or (alone and (2 * inner, outer) not in reading):
+            return inner, outer
+    return None
 
 
 def _part(name: str, axis: int) -> str:

@@ -121,7 +121,7 @@ class SampledLayout(Layout):
                 inside = self.sample.inside(member)
                 if inside is not None and member.name in learned:
                     members.append(replace(member, start=inside[0], stop=inside[1]))
-            widths = {member.stop - member.start for member in members}
+            widths = {member.width for member in members}
             if len(widths) == 1 and (width := widths.pop()) >= FEWEST_UNITS:
                 found.append(replace(units, width=width, members=tuple(members)))
         return tuple(found)

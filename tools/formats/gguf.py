@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tools.checkpoint import Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import UserError
 from tools.formats.gguf_header import Header, Place, read_header
+from tools.formats.stacked import MAX_EXPERTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 # The largest tensor of a published model is about 10 GB; a sparse file on disk may claim any size.
 READ_BYTES = 32_000_000_000
-# The most experts that a published model has in one layer is 512.
-MAX_EXPERTS = 4096
 # Types that PyTorch has itself: number in ggml -> name.
 _PLAIN = {
     0: "float32", 1: "float16", 24: "int8", 25: "int16", 26: "int32", 27: "int64", 28: "float64", 30: "bfloat16",

@@ -7,12 +7,14 @@ the file before a byte of weights is read. Format: https://huggingface.co/docs/s
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, StoredFile, in_words, join_shards
 from tools.errors import UserError
 from tools.formats.json_text import NotAnObject, parse_object
 from tools.formats.plain import Entry, PlainCheckpoint
+from tools.formats.stacked import one_by_one
 
 # The limit of the format's own library.
 HEADER_BYTES = 100_000_000
@@ -55,7 +57,12 @@ class SafetensorsCheckpoint(PlainCheckpoint):
 
     def __init__(self, model: ModelFiles) -> None:
         """Read the headers; `weight_map` decides where several files hold the same name. Raises UserError."""
-        super().__init__(model, join_shards(model, read_header))
+        super().__init__(model, one_by_one(join_shards(model, read_header), model.config, _expert))
+
+
+def _expert(stack: Entry, number: int, shape: tuple[int, ...]) -> Entry:
+    size = (stack.stop - stack.start) * math.prod(shape) // max(1, math.prod(stack.shape))
+    return replace(stack, shape=shape, start=stack.start + number * size, stop=stack.start + (number + 1) * size)
 
 
 def read_header(file: StoredFile) -> dict[str, Entry]:

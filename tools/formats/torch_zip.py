@@ -11,11 +11,13 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tools.checkpoint import GIT_LFS, Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import Cancelled, UserError
 from tools.formats.pickled import Machine, Table, TooLong
+from tools.formats.stacked import one_by_one
 from tools.formats.torch_tensors import Storage, StoredTensor, after_local_header, named_tensors, stored_at
 from tools.formats.zip_directory import read_directory
 
@@ -52,7 +54,7 @@ class TorchCheckpoint(Checkpoint):
 
     def __init__(self, model: ModelFiles) -> None:
         """Find the tensors; `weight_map` decides where several files hold the same name. Raises UserError."""
-        tensors = join_shards(model, find_tensors)
+        tensors = one_by_one(join_shards(model, find_tensors), model.config, _expert)
         super().__init__(
             model,
             shapes={name: tensor.shape for name, tensor in tensors.items()},
@@ -101,6 +103,13 @@ class TorchCheckpoint(Checkpoint):
         # Values shown several times share their place until they are copied.
         shown = shown.clone() if shown.untyped_storage().nbytes() < part.size else shown
         return shown != 0 if dtype is torch.bool else shown
+
+
+def _expert(stack: StoredTensor, number: int, shape: tuple[int, ...]) -> StoredTensor:
+    if len(stack.shape) == len(shape):
+        return stack.rows(number * shape[0], (number + 1) * shape[0])
+    one = stack.rows(number, number + 1)
+    return replace(one, shape=shape, stride=one.stride[1:] if one.stride else ())
 
 
 def find_tensors(file: StoredFile) -> dict[str, StoredTensor]:

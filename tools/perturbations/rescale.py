@@ -49,7 +49,7 @@ def apply(checkpoint: Checkpoint, amount: Amount, seed: int) -> Checkpoint:
 
 def _mlp(checkpoint: Checkpoint, tensors: dict[str, SeenTensor], units: HiddenUnits, one: bool, seed: int) -> bool:
     parts = {member.part: member for member in units.members}
-    if {"gate", "up", "out"} != parts.keys():
+    if {"gate", "up", "out"} != parts.keys() or any(member.step > 1 for member in units.members):
         return False
     factors = _factors(1 if one else units.width, seed, units.label).expand(units.width)
     up, out = parts["up"], parts["out"]

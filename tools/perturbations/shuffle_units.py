@@ -33,19 +33,19 @@ def shuffled(checkpoint: Checkpoint, hidden_units: Sequence[HiddenUnits], seed: 
     for units in layers:
         order = torch.randperm(units.width, generator=generator(seed, units.label))
         for member in units.members:
-            tensors[member.name] = _reordered(tensors[member.name], member.axis, member.start, order)
+            tensors[member.name] = _reordered(tensors[member.name], member.axis, member.places, order)
         for name, axis in beside(checkpoint, units):
-            tensors[name] = _reordered(tensors[name], axis, 0, order)
+            tensors[name] = _reordered(tensors[name], axis, slice(None), order)
     return SeenCheckpoint(checkpoint, tensors)
 
 
-def _reordered(tensor: SeenTensor, axis: int, start: int, order: torch.Tensor) -> SeenTensor:
+def _reordered(tensor: SeenTensor, axis: int, where: slice, order: torch.Tensor) -> SeenTensor:
     def read() -> torch.Tensor:
         values = tensor.read()
         # As whole numbers of their size, since some small formats cannot be indexed; no bit of a value changes.
         stored = values.view(SAME_SIZE[values.itemsize])
         places = torch.arange(values.shape[axis])
-        places[start : start + len(order)] = places[start : start + len(order)][order]
+        places[where] = places[where][order]
         return stored.index_select(axis, places).view(values.dtype)
 
     return SeenTensor(tensor.shape, tensor.dtype, read)

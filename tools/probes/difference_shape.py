@@ -70,8 +70,8 @@ def measure(comparison: Comparison) -> Finding:
     total = sum(sizes.values())
     where = {
         "coordinates": coordinates,
-        "layers_of_a": len(comparison.layout_a.main_layers),
-        "layers_of_b": len(comparison.layout_b.main_layers),
+        "layers_of_a": len(comparison.layout_a.main_layers) or comparison.layout_a.depth,
+        "layers_of_b": len(comparison.layout_b.main_layers) or comparison.layout_b.depth,
         "units_of_a": comparison.layout_a.units_per_layer,
         "units_of_b": comparison.layout_b.units_per_layer,
         "shares": {kind: size / total for kind, size in sorted(sizes.items())},
