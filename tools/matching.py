@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 
 Vectors = torch.Tensor  # (units, features), float32
 
-# A linear map is fitted on at most so many units, and on half as many directions as units, or it fits anything.
-UNITS_FITTED = 1024
+# A linear map is fitted on at most so many directions, and on half as many as units, or it fits anything.
+DIRECTIONS_FITTED = 1024
 UNITS_PER_DIRECTION = 2
 UNITS_AT_ONCE = 2048
 
@@ -47,26 +47,45 @@ def cosines(first: Vectors, second: Vectors) -> np.ndarray:
 def unpredicted(vectors: Vectors, known: Vectors, check: Callable[[], None] = lambda: None) -> Vectors:
     """Rows of `vectors` less what a linear map of the same units' rows in `known` tells of them; both centred.
 
-    The map is fitted by least squares on the strongest directions of `known`, in one model alone. What is left is
-    what the second description says beyond the first. `check` is called several times a second and may raise.
+    The map is fitted by least squares on the strongest directions of `known`, in one model alone, on all units where
+    their descriptions are short: the same in any order of units. What is left is what the second description says
+    beyond the first. `check` is called several times a second and may raise.
     """
     check()
-    chosen = torch.from_numpy(spread_indices(len(known), UNITS_FITTED))
-    some = known[chosen].double()
-    energy, directions = torch.linalg.eigh(some @ some.T)
-    check()
-    most = len(chosen) // UNITS_PER_DIRECTION
-    energy, directions = energy[-most:], directions[:, -most:]
-    strong = energy > 1e-10 * energy[-1].clamp_min(1e-30)
-    directions, energy = directions[:, strong], energy[strong]
-    along = some.T @ (directions / energy)
-    told = directions.T @ vectors[chosen].double()
+    most = len(known) if known.shape[1] <= DIRECTIONS_FITTED else DIRECTIONS_FITTED
+    few = torch.from_numpy(spread_indices(len(known), most))
+    energy, along = _strongest_directions(known, few, check)
+    told = torch.zeros(along.shape[1], vectors.shape[1], dtype=torch.float64)
+    for part in few.split(UNITS_AT_ONCE):
+        check()
+        told += (known[part].double() @ along / energy).T @ vectors[part].double()
     left = torch.empty(vectors.shape)
     for start in range(0, len(vectors), UNITS_AT_ONCE):
         check()
         part = slice(start, start + UNITS_AT_ONCE)
         left[part] = vectors[part].double() - (known[part].double() @ along) @ told
     return left
+
+
+def _strongest_directions(known: Vectors, few: torch.Tensor, check: Callable[[], None]) -> tuple[Vectors, Vectors]:
+    """Energies and directions of those rows, (k,) and (features, k), from the smaller of their two product tables."""
+    features = known.shape[1]
+    if features <= len(few):
+        products = torch.zeros(features, features, dtype=torch.float64)
+        for part in few.split(UNITS_AT_ONCE):
+            check()
+            some = known[part].double()
+            products += some.T @ some
+    else:
+        some = known[few].double()
+        products = some @ some.T
+    energy, directions = torch.linalg.eigh(products)
+    check()
+    most = len(few) // UNITS_PER_DIRECTION
+    energy, directions = energy[-most:], directions[:, -most:]
+    strong = energy > 1e-10 * energy[-1].clamp_min(1e-30)
+    energy, directions = energy[strong], directions[:, strong]
+    return energy, directions if features <= len(few) else some.T @ (directions / energy.sqrt())
 
 
 def best_partners(similarity: np.ndarray) -> np.ndarray:
