@@ -56,9 +56,10 @@ def unpredicted(vectors: Vectors, known: Vectors, check: Callable[[], None] = la
     few = torch.from_numpy(spread_indices(len(known), most))
     energy, along = _strongest_directions(known, few, check)
     told = torch.zeros(along.shape[1], vectors.shape[1], dtype=torch.float64)
-    for part in few.split(UNITS_AT_ONCE):
+    for start in range(0, len(few), UNITS_AT_ONCE):
         check()
-        told += (known[part].double() @ along / energy).T @ vectors[part].double()
+        rows = few[start : start + UNITS_AT_ONCE]
+        told += (known[rows].double() @ along / energy).T @ vectors[rows].double()
     left = torch.empty(vectors.shape)
     for start in range(0, len(vectors), UNITS_AT_ONCE):
         check()
@@ -72,9 +73,9 @@ def _strongest_directions(known: Vectors, few: torch.Tensor, check: Callable[[],
     features = known.shape[1]
     if features <= len(few):
         products = torch.zeros(features, features, dtype=torch.float64)
-        for part in few.split(UNITS_AT_ONCE):
+        for start in range(0, len(few), UNITS_AT_ONCE):
             check()
-            some = known[part].double()
+            some = known[few[start : start + UNITS_AT_ONCE]].double()
             products += some.T @ some
     else:
         some = known[few].double()
@@ -98,6 +99,23 @@ def best_partners(similarity: np.ndarray) -> np.ndarray:
     partners = np.full(similarity.shape[0], -1, dtype=np.int64)
     partners[rows] = shuffled[columns]
     return partners
+
+
+def nearest_partners(
+    first: Sequence[Vectors], second: Sequence[Vectors], check: Callable[[], None] = lambda: None
+) -> torch.Tensor:
+    """For each unit of first the most alike of second, by cosines summed over their descriptions, (units,).
+
+    Several may find the same one: it is to fit what most of them agree on. `check` is called between parts.
+    """
+    theirs = [centred_unit_rows(some) for some in second]
+    mine = [centred_unit_rows(some) for some in first]
+    found = []
+    for start in range(0, len(mine[0]), UNITS_AT_ONCE):
+        check()
+        parts = [one[start : start + UNITS_AT_ONCE] @ other.T for one, other in zip(mine, theirs, strict=True)]
+        found.append(torch.stack(parts).sum(dim=0).argmax(dim=1))
+    return torch.cat(found)
 
 
 def best_by_chance(candidates: int, features: int) -> float:

@@ -13,6 +13,7 @@ from tools.digests import equal_by_digest
 from tools.errors import UserError
 from tools.evidence import Evidence, Finding, Probe, finding_record
 from tools.formats.adapter import is_adapter
+from tools.moved_units import PairedUnits
 from tools.moving import MovedComparison
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
@@ -194,13 +195,13 @@ def _described(
     """The part on which to tell what lies between two large models; None where neither units nor heads were moved."""
     partners, values = findings[OF_WHOLE_LAYERS], findings["value_order"]
     found = partners if isinstance(partners, Evidence) and links(OF_WHOLE_LAYERS, partners) else None
-    units = aligned if isinstance(aligned, AlignedComparison) and found is not None else None
+    units = PairedUnits(aligned, found) if isinstance(aligned, AlignedComparison) and found is not None else None
     rows = values.where if isinstance(values, Evidence) else ()
     heads = [row["layer"] for row in rows if row["layer"] is not None and row["log10_pvalue"] > LAYER_LOG10_PVALUE]
     # Where neither finds its place or its partners, nothing would be there to hold single rows against.
     if units is None and not (heads and links("unit_order", findings["unit_order"])):
         return None
-    return MovedComparison(sample, units=units, partners=found, heads=heads)
+    return MovedComparison(sample, units=units, heads=heads)
 
 
 def _after_a_link(measured: Measured, listener: Listener | None, described: Comparison | None = None) -> None:

@@ -1,61 +1,79 @@
-"""What turns the residual coordinates of one large model into the other's, told by the tokens that both know."""
+"""What turns the residual coordinates of one large model into the other's: an order told by tokens, else a rotation.
+
+A few hundred tokens tell another order of coordinates, and which unit is whose partner. A rotation has as many unknowns
+as rows of four times the width have numbers, so it is fitted on the paired units, whose layer was read whole already.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 import torch
 
-from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, Basis
-from tools.gauge import rotation_between
+from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, Basis, Side
+from tools.gauge import nearest_rotation
 from tools.matching import best_by_chance
 from tools.progress import stoppable
-from tools.reading import AlignedComparison, PartialComparison
-from tools.sampling import token_range
+from tools.reading import AlignedComparison
 
-# A rotation is fitted on so many tokens for each coordinate; of wider models it is not, for its cost and its bytes.
-TOKENS_PER_COORDINATE, WIDEST_TURNED = 2, 2048
+# Rows on which a rotation is fitted, for each coordinate, and the fewest; wider models are not turned, for the time.
+ROWS_PER_COORDINATE, FEWEST_ROWS_PER_COORDINATE, WIDEST_TURNED = 8, 2, 4096
 # Likenesses between tokens are the same in any coordinates; below this nobody turned them.
 SAME_TOKENS = 0.5
 
 
-def rotation_by_tokens(sample: PartialComparison, aligned: AlignedComparison, basis: Basis) -> torch.Tensor | None:
-    """What turns a's residual coordinates into b's, (width, width); None where the tokens do not tell.
+@dataclass(frozen=True)
+class Turn:
+    """What turns a's residual coordinates into b's, (width, width), and the side that is turned to meet the other."""
 
-    Another order of coordinates, with signs, shows in few tokens; a rotation is fitted on more, up to WIDEST_TURNED.
-    """
-    by_row = basis == "rows"
-    tokens = [aligned.token_vectors(side, by_row=by_row) for side in SIDES]
-    width = tokens[0].shape[1]
-    if width != tokens[1].shape[1]:
-        return None
+    rotation: torch.Tensor
+    side: Side = "a"
+
+    def of(self, side: Side) -> torch.Tensor | None:
+        """What this side's rows are turned by; None for the side that stays."""
+        if side != self.side:
+            return None
+        return self.rotation if side == "a" else self.rotation.T
+
+
+def same_tokens(aligned: AlignedComparison, basis: Basis) -> bool:
+    """Whether the tokens stand to each other in one model as in the other, in coordinates of one width."""
+    tokens = [aligned.token_vectors(side, by_row=basis == "rows") for side in SIDES]
+    if tokens[0].shape[1] != tokens[1].shape[1]:
+        return False
     grams = [(side @ side.T).flatten() for side in tokens]
-    if float(torch.nn.functional.cosine_similarity(grams[0], grams[1], dim=0)) < SAME_TOKENS:
-        return None
-    aligned.check()
+    return float(torch.nn.functional.cosine_similarity(grams[0], grams[1], dim=0)) >= SAME_TOKENS
+
+
+def order_by_tokens(aligned: AlignedComparison, basis: Basis) -> torch.Tensor | None:
+    """The order of coordinates, with signs, that turns a's into b's, (width, width); None where no order does."""
+    tokens = [aligned.token_vectors(side, by_row=basis == "rows") for side in SIDES]
+    width = tokens[0].shape[1]
     columns = [side / side.norm(dim=0, keepdim=True).clamp_min(1e-30) for side in tokens]
     likeness = columns[0].T @ columns[1]
+    aligned.check()
     best, places = likeness.abs().max(dim=1)
     clear = max(MOVED_ALIKE, CHOSEN * best_by_chance(width, len(tokens[0])))
-    if float(best.median()) >= clear and len(places.unique()) == width:
-        signs = likeness[torch.arange(width), places].sign()
-        return torch.zeros(width, width).scatter_(1, places[:, None], signs[:, None])
-    return _fitted(sample, by_row, width) if width <= WIDEST_TURNED else None
-
-
-def _fitted(sample: PartialComparison, by_row: bool, width: int) -> torch.Tensor | None:
-    whole = sample.whole
-    names = [str(layout.embedding) for layout in (whole.layout_a, whole.layout_b)]
-    height = min(whole.checkpoint(side).shapes[name][0] for side, name in zip(SIDES, names, strict=True))
-    start, stop = token_range(height, min(height, TOKENS_PER_COORDINATE * width))
-    rows = np.arange(start, stop)[:, None].repeat(2, axis=1)
-    of_a, of_b = whole.vocabularies
-    if not by_row and of_a is not None and of_b is not None:
-        both = ((i, of_b.ids.get(token, -1)) for token, i in of_a.ids.items() if start <= i < stop)
-        rows = np.array(sorted(pair for pair in both if start <= pair[1] < stop), dtype=np.int64).reshape(-1, 2)
-    if len(rows) < width:
+    if float(best.median()) < clear or len(places.unique()) < width:
         return None
-    tables = [
-        whole.checkpoint(side).read_rows(name, start, stop)[torch.from_numpy(rows[:, k] - start)].float()
-        for k, (side, name) in enumerate(zip(SIDES, names, strict=True))
-    ]
-    return stoppable(lambda: rotation_between(*tables), sample.check)
+    signs = likeness[torch.arange(width), places].sign()
+    return torch.zeros(width, width).scatter_(1, places[:, None], signs[:, None])
+
+
+def rotation_by_rows(
+    width: int, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]], check: Callable[[], None]
+) -> torch.Tensor | None:
+    """The rotation that best turns rows of a into their partners of b, (rows, width) each; None where they are few."""
+    if width > WIDEST_TURNED:
+        return None
+    products, count = torch.zeros(width, width), 0
+    for mine, theirs in pairs:
+        check()
+        products += mine.T @ theirs
+        count += len(mine)
+        if count >= ROWS_PER_COORDINATE * width:
+            break
+    if count < FEWEST_ROWS_PER_COORDINATE * width:
+        return None
+    return stoppable(lambda: nearest_rotation(products), check)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tools.gauge import common_coordinates
+from tools import gauge
+from tools.gauge import common_coordinates, nearest_rotation
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -53,3 +54,21 @@ def test_tokens_that_say_nothing_do_no_harm() -> None:
     for few in (100, 20):
         of_a, of_b = common_coordinates(torch.zeros(few, 32), random(few, 32))
         assert torch.isfinite(of_a).all() and torch.isfinite(of_b).all()
+
+
+@pytest.mark.parametrize("widest", [0, 2048], ids=["iterated", "decomposed"])
+def test_the_nearest_rotation_is_found_either_way(widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauge, "WIDEST_DECOMPOSED", widest)
+    rows, turn = random(400, 96) * torch.linspace(0.05, 1.0, 96), rotation(96)
+    assert torch.allclose(nearest_rotation(rows.T @ (rows @ turn)), turn, atol=2e-3)
+    noisy = rows @ turn + 0.1 * random(400, 96, seed=4)
+    found = nearest_rotation(rows.T @ noisy)
+    assert torch.allclose(found @ found.T, torch.eye(96), atol=1e-3)
+    left, _, right = torch.linalg.svd((rows.T @ noisy).double())
+    assert torch.allclose(found, (left @ right).float(), atol=5e-3)
+
+
+def test_a_matrix_that_has_no_inverse_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauge, "WIDEST_DECOMPOSED", 0)
+    found = nearest_rotation(torch.diag(torch.tensor([1.0, 2.0, 0.0])))
+    assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from tools import matching
 from tools.errors import Cancelled
-from tools.matching import best_partners, centred_unit_rows, cosines, order_agreement, spread_indices, unpredicted
+from tools.matching import (
+    best_partners,
+    centred_unit_rows,
+    cosines,
+    nearest_partners,
+    order_agreement,
+    spread_indices,
+    unpredicted,
+)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -123,3 +131,17 @@ def test_a_stop_ends_a_fit_between_its_steps() -> None:
 
     with pytest.raises(Cancelled):
         unpredicted(random(200, 40, seed=2), random(200, 30, seed=1), stopped)
+
+
+def test_what_is_left_of_wide_layers_does_not_depend_on_the_order_of_units() -> None:
+    known, own = random(3000, 64), random(3000, 48, seed=1) + random(3000, 4, seed=2) @ random(4, 48, seed=3)
+    order = torch.randperm(3000, generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(unpredicted(own[order], known[order]), unpredicted(own, known)[order], atol=1e-4)
+
+
+def test_the_nearest_unit_is_found_by_all_descriptions_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "UNITS_AT_ONCE", 16)
+    views = [random(50, 24, seed=k) for k in range(2)]
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(5))
+    noisy = [view[order] + 0.1 * random(50, 24, seed=9) for view in views]
+    assert torch.equal(nearest_partners([view[:40] for view in noisy], views), order[:40])

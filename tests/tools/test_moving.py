@@ -36,6 +36,7 @@ def told(found: Measured) -> dict[str, dict[str, object]]:
         ((("rotate_residual", "all"),), {"rotated"}),
         ((("permute_residual", "all"),), {"residual_permuted"}),
         ((("shuffle_units", "all"), ("rotate_residual", "all")), {"units_permuted", "rotated"}),
+        ((("shuffle_heads", "all"), ("rotate_residual", "all")), {"heads_permuted", "rotated"}),
     ],
     ids=str,
 )
@@ -47,6 +48,18 @@ def test_what_was_moved_is_named(steps: Steps, kinds: set[str], noisy: bool) -> 
     assert set(changed) == kinds | ({"noise"} if noisy else set())
     if noisy:
         assert changed["noise"]["amount"] == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["suspect first", "suspect second"])
+def test_a_grid_is_seen_behind_a_rotation_on_either_side(swapped: bool) -> None:
+    model = trained(DEEP, 1).held()
+    pair = [disguised(model, ("rotate_residual", "all"), ("quantise", "int8")), model]
+    found = measured(*(reversed(pair) if swapped else pair))
+    changed = told(found)
+    # So narrow a model leaves the rotation a little blurred, and some tensors with it.
+    assert "rotated" in changed and changed["quantised"]["amount"] == 8
+    where = changed["quantised"]["where"]
+    assert isinstance(where, dict) and where["share_of_numbers"] > 0.5
 
 
 def test_training_under_another_order_is_still_training() -> None:
