@@ -25,7 +25,11 @@ def merge_words(say: Callable[..., str], result: Mapping[str, Any], told: bool =
             rows = [
                 say("merged_weight", name=model_name(name), weight=share(weight)) for name, weight in where["weights"]
             ]
-            return [] if told else [say("merged_weights", list=say("comma").join(rows), **facts)]
+            facts["list"] = say("comma").join(rows)
+            if "method" in where:
+                kept = say("comma").join(map(share, where["shares_kept"]))
+                return [] if told else [say("merged_parts", method=where["method"], kept=kept, **facts)]
+            return [] if told else [say("merged_weights", **facts)]
         facts |= {"other": model_name(result[other]["name"]), "weight": share(merged["amount"])}
         return [say("merged_half", **facts), say("merged_not_the_rest") if not_these else say("merged_ask")]
     if result["answer"] == "independent":

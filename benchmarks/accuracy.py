@@ -55,11 +55,12 @@ SUSPICIOUS = -3.0
 MIRRORED = {"a_from_b": "b_from_a", "b_from_a": "a_from_b", "unknown": "unknown"}
 
 
-def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0) -> Row:
+def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0, parents: Sequence[Path] = ()) -> Row:
     """What the audit says of a pair, and how long it took."""
     began = time.monotonic()
     try:
-        result = compare(str(a), str(b), None if base is None else str(base), seed=seed)
+        named = [str(parent) for parent in parents]
+        result = compare(str(a), str(b), None if base is None else str(base), parents=named, seed=seed)
     except UserError as refusal:
         return {"answer": f"refused: {refusal.kind}", "kinds": [], "direction": "unknown", "seconds": 0.0, "logs": {}}
     return {
@@ -194,7 +195,7 @@ def _attacks_on(parent: tuple[str, int, str | None]) -> list[Row]:
 def judged(attack: Attack, case: Case, swapped: bool) -> Row:
     """The audit's answer beside the truth; `swapped` puts the parent first."""
     a, b = (case.parent, case.suspect) if swapped else (case.suspect, case.parent)
-    row = ask(a, b, case.base)
+    row = ask(a, b, case.base, parents=case.parents)
     said = set(row["kinds"])
     wrong = said - attack.also - HARMLESS - frozenset().union(*attack.alternatives)
     missing = [kind for kind, words in zip(attack.kinds, attack.alternatives, strict=True) if not words & said]

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.merges import Tensors, dare, ties
 from benchmarks.zoo import Model, Recipe, Zoo, narrower, new_model, saved_model
 from tools.checkpoint import Checkpoint
 from tools.gauge import residual_axes
@@ -69,11 +70,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: the suspect, the model it is held against, and the base that both are said to have."""
+    """One comparison: the suspect, the model it is held against, their base and further parents as far as named."""
 
     suspect: Path
     parent: Path
     base: Path | None = None
+    parents: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -295,6 +297,15 @@ def averaged(first: Source, second: Source, weight: float) -> Callable[[Subject]
         return Case(write_parts(replace(one, tensors=tensors), subject.room / "suspect"), first(subject))
 
     return make
+
+
+def merge_of_parts(subject: Subject, merge: Callable[..., Tensors], alone: bool = False, **how: float) -> Case:
+    """Parts of a fine-tune's changes, `alone` or with those of a second one; held against the first, base named."""
+    base, *both = (read_parts(folder) for folder in (subject.parent, fine_tuned(subject), continued(subject)))
+    parents, weights = (both[:1], [1.0]) if alone else (both, [0.6, 0.4])
+    tensors = merge(base.tensors, [parent.tensors for parent in parents], weights, **how)
+    suspect = write_parts(replace(base, tensors=tensors), subject.room / "suspect")
+    return Case(suspect, fine_tuned(subject), subject.parent, () if alone else (continued(subject),))
 
 
 def same_spread(subject: Subject) -> Case:
@@ -716,6 +727,24 @@ ATTACKS: tuple[Attack, ...] = (
         "merged",
         trained=True,
         amount=("merged", 0.5, 0.02),
+    ),
+    *(
+        _attack(
+            name,
+            "A13",
+            partial(merge_of_parts, **how),
+            TRAINED,
+            "merged",
+            traceable=True,
+            trained=True,
+            amount=("merged", 1.0 if how.get("alone") else 0.6, 0.02),
+        )
+        for name, how in (
+            ("DARE, half of one change, base named", {"merge": dare, "alone": True, "drop": 0.5, "seed": 1}),
+            ("DARE, a tenth of two changes, base named", {"merge": dare, "drop": 0.9, "seed": 2}),
+            ("TIES, a fifth of one change, base named", {"merge": ties, "alone": True, "density": 0.2}),
+            ("TIES, half of two changes, base named", {"merge": ties, "density": 0.5}),
+        )
     ),
     _attack(
         "layers left out",

@@ -188,7 +188,7 @@ def _found(
     measured = measure(comparison, on_finding, progress)
     findings, power = measured.findings, measured.power
     merge = None
-    if parents and measured.linked() and not measured.by_digest:
+    if (parents or origin is not None) and measured.linked() and not measured.by_digest:
         merge = merge_of_parents(measured.models, measured.read, list(parents.values()))
     verdict = decide(findings, power, has_weights, measured.everything, merge is not None)
     parts = [one, other] + ([origin] if origin is not None else [])

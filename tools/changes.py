@@ -222,7 +222,11 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
 def _of_parents(merge: Merge, names: Sequence[str]) -> dict[str, Any]:
     parents = (names[1 if merge.side == "a" else 0], *names[2:])
     weights = [[name, weight] for name, weight in zip(parents, merge.weights, strict=True) if weight]
-    return _change("merged", merge.weight, "share of the other model", {"side": merge.side, "weights": weights})
+    where: dict[str, Any] = {"side": merge.side, "weights": weights}
+    if merge.kept:
+        shares = [share for share, weight in zip(merge.kept, merge.weights, strict=True) if weight]
+        where |= {"method": merge.method, "shares_kept": shares, "scale": merge.scale}
+    return _change("merged", merge.weight, "share of the other model", where)
 
 
 def _usual_amount(rows: Sequence[Mapping[str, Any]], kind: str) -> float:

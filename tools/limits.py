@@ -67,9 +67,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
     },
     "parts_of_changes": {
-        "en": "Merges that keep only parts of each parent's changes (TIES, DARE) are not seen, and a checkpoint between two "
-        "others of one training can look like their mean.",
-        "zh": "只保留各母模型一部分改动的合并方法（TIES、DARE）看不出来；同一次训练中，夹在两个检查点之间的检查点也可能像它们的平均。",
+        "en": "Merges that keep only parts of each parent's changes (TIES, DARE) are seen only with their base and all "
+        "parents named, and a checkpoint between two others of one training can look like their mean.",
+        "zh": "只保留各母模型一部分改动的合并（TIES、DARE），要同时给出基座和全部母模型才看得出来；"
+        "同一次训练中，夹在两个检查点之间的检查点也可能像它们的平均。",
     },
     "parents_do_not_explain": {
         "en": "The models named as possible parents do not add up to either model closely enough, so no weights are named.",

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 Side = Literal["a", "b"]
+Method = Literal["mean", "DARE", "TIES"]
 
 # Weights outside are no merge worth the name, or cannot be told from further training.
 LEAST_WEIGHT, MOST_WEIGHT = 0.03, 0.9
@@ -32,12 +33,17 @@ LEAST_UNEVEN = 0.1
 class Merge:
     """The side that is a mean of the other and of further models, and the other's weight in it.
 
-    `weights` are those of the other and of the named parents, in order; empty where the others are not known.
+    `weights` are those of the other and of the named parents, in order; empty where the others are not known. Of merges
+    of parts of changes (`tools/sparse_merges.py`) `kept` is the share of each parent's change that was kept; where
+    `scale` is given, what was kept was averaged with the weights and then multiplied by it.
     """
 
     side: Side
     weight: float
     weights: tuple[float, ...] = ()
+    method: Method = "mean"
+    kept: tuple[float, ...] = ()
+    scale: float | None = None
 
 
 def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:

@@ -14,9 +14,10 @@ import torch
 
 from tools.checkpoint import Checkpoint
 from tools.comparison import FEWEST_VALUES, Comparison
-from tools.merging import AGREEING, LEAST_WEIGHT, SIDES, Merge, weighted_median
+from tools.merging import AGREEING, LEAST_WEIGHT, SIDES, Merge, Side, weighted_median
 from tools.rounded_merges import Stored, missed_by, some, weights_of_rounded, weights_without
 from tools.sampling import Sample
+from tools.sparse_merges import changes_of, merge_of_parts, values_at_even_places
 
 # What the parents may leave of a tensor, relative to what the nearest of them alone leaves. Checkpoints of one training
 # leave more when taken for means of each other: docs/decisions/0038-named-parents.md.
@@ -50,31 +51,48 @@ def merge_of_parents(models: Comparison, read: Comparison, parents: Sequence[Che
     """Which of the two models is a weighted mean of the other and of `parents`; None where neither clearly is.
 
     `read` is what was read of the two; the same rows are read of the parents. The weights are those of the other model
-    and of the parents, in their order; those below LEAST_WEIGHT are 0. Tensors are found by their names.
+    and of the parents, in their order; those below LEAST_WEIGHT are 0. Tensors are found by their names. With a base,
+    merges that keep parts of the parents' changes to it are found too, also of the other model alone.
     """
-    tables, kept = [], []
+    tables, kept, parts = [], [], []
     for names, rows in _places(models, read):
         values = _held(models, parents, names, rows)
         table = None if values is None else _products(values, models.base is not None)
+        count = models.layout_a.size(names[0])
+        if values is not None and models.base is not None:
+            parts.append((values_at_even_places(values), count))
         if values is not None and table is not None:
-            count = models.layout_a.size(names[0])
             tables.append((table, count))
             kept.append((some(values), [models.a.dtypes[names[0]], models.b.dtypes[names[1]]], count))
     found = []
     for side in SIDES:
         target = 0 if side == "a" else 1
-        fits = [fit for table, count in tables if (fit := _fit(table, target, count)) is not None]
-        weights = _weights(fits)
-        if weights is None:
-            stored = [
-                (_stored(values, target, dtypes[target], models.base is not None), count)
-                for values, dtypes, count in kept
-                if dtypes[target] in SIXTEEN_BIT
-            ]
-            weights = _weights(_fits_of_rounded(stored))
-        if weights is not None:
-            found.append(Merge(side, float(weights[0]), tuple(float(weight) for weight in weights)))
+        merge = _mean(side, tables, kept, models.base is not None) if parents else None
+        if merge is None and parts:
+            changes = [changes_of(values[target], _others(values[:-1], target), values[-1], n) for values, n in parts]
+            merge = merge_of_parts(changes, side)
+        found += [merge] if merge is not None else []
     return found[0] if len(found) == 1 else None
+
+
+def _mean(
+    side: Side,
+    tables: Sequence[tuple[np.ndarray, int]],
+    kept: Sequence[tuple[list[torch.Tensor], list[str], int]],
+    based: bool,
+) -> Merge | None:
+    """The weighted mean that one side is, by the products of its tensors or by some values that are kept in 16 bit."""
+    target = 0 if side == "a" else 1
+    fits = [fit for table, count in tables if (fit := _fit(table, target, count)) is not None]
+    weights = _weights(fits)
+    if weights is None:
+        stored = [
+            (_stored(values, target, dtypes[target], based), count)
+            for values, dtypes, count in kept
+            if dtypes[target] in SIXTEEN_BIT
+        ]
+        weights = _weights(_fits_of_rounded(stored))
+    return None if weights is None else Merge(side, float(weights[0]), tuple(float(weight) for weight in weights))
 
 
 def _places(models: Comparison, read: Comparison) -> list[tuple[tuple[str, str], Rows]]:
@@ -139,8 +157,12 @@ def _fit(products: np.ndarray, target: int, count: int) -> _Fit | None:
     return _Fit(weights, left <= LEFT_OVER * alone, np.array(without) >= NEEDED * left, count)
 
 
+def _others(values: Sequence[torch.Tensor], target: int) -> list[torch.Tensor]:
+    return [side for place, side in enumerate(values) if place != target]
+
+
 def _stored(values: Sequence[torch.Tensor], target: int, dtype: str, based: bool) -> Stored:
-    others = [side for place, side in enumerate(values[:-1] if based else values) if place != target]
+    others = _others(values[:-1] if based else values, target)
     return Stored(values[target], tuple(others), values[-1] if based else None, getattr(torch, dtype))
 
 

@@ -107,7 +107,8 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
     where = entry["where"] if isinstance(entry["where"], Mapping) else {}
     if entry["kind"] == "recast" and "share_moved" in where:
         return TEXT["below_rounding"][language].format(moved=percent(where["share_moved"]))
-    phrase: str = CHANGES[entry["kind"]][language].format(amount=_amount(entry))
+    words = CHANGES["merged_parts" if "method" in where else entry["kind"]]
+    phrase: str = words[language].format(amount=_amount(entry), method=where.get("method"))
     known = {key: _detail(key, value, language) for key, value in where.items() if value not in (None, [])}
     details = []
     for words in CHANGE_DETAILS.get(entry["kind"], ()):
@@ -121,6 +122,10 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
 def _detail(key: str, value: Any, language: str) -> str:
     if key == "weights":
         return {"en": ", ", "zh": "、"}[language].join(f"{code(name)} {percent(weight)}" for name, weight in value)
+    if key == "shares_kept":
+        return {"en": ", ", "zh": "、"}[language].join(map(percent, value))
+    if key == "scale":
+        return f"{value:.2f}"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value[:LAYERS_NAMED]) + (" …" if len(value) > LAYERS_NAMED else "")
     return percent(value) if key.startswith("share") else str(value)

@@ -263,6 +263,10 @@ CHANGES: dict[str, Words] = {
         "en": "a weighted mean of models, with {amount} of the other one",
         "zh": "几个模型的加权平均，其中另一方占 {amount}",
     },
+    "merged_parts": {
+        "en": "a merge of parts of changes to the base (as {method} makes), with {amount} of the other model's",
+        "zh": "由对基座的部分改动合并而成（像 {method} 的做法），其中另一方的改动占 {amount}",
+    },
     "vocabulary_extended": {
         "en": "the vocabularies differ by {amount} tokens",
         "zh": "词表相差 {amount} 个词元",
@@ -274,7 +278,11 @@ CHANGES: dict[str, Words] = {
 
 # What `where` adds to a change, as far as it holds what the words need.
 CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
-    "merged": ({"en": "weights: {weights}", "zh": "权重：{weights}"},),
+    "merged": (
+        {"en": "weights: {weights}", "zh": "权重：{weights}"},
+        {"en": "kept of each change: {shares_kept}", "zh": "各自改动保留的比例：{shares_kept}"},
+        {"en": "the mean of what was kept times {scale}", "zh": "保留部分的平均再乘以 {scale}"},
+    ),
     "quantised": (
         {"en": "one step for every {group} values", "zh": "每 {group} 个数值共用一个步长"},
         {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
