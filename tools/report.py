@@ -107,7 +107,7 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
     where = entry["where"] if isinstance(entry["where"], Mapping) else {}
     if entry["kind"] == "recast" and "share_moved" in where:
         return TEXT["below_rounding"][language].format(moved=percent(where["share_moved"]))
-    words = CHANGES["merged_parts" if "method" in where else entry["kind"]]
+    words = TEXT["merged_parts"] if "method" in where else CHANGES[entry["kind"]]
     phrase: str = words[language].format(amount=_amount(entry), method=where.get("method"))
     known = {key: _detail(key, value, language) for key, value in where.items() if value not in (None, [])}
     details = []

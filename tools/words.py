@@ -213,6 +213,10 @@ TEXT: dict[str, Words] = {
         "en": "Even {missed} of one model mixed into the other would not have been noticed.",
         "zh": "即使其中一个模型掺了另一个的 {missed}，也发现不了。",
     },
+    "merged_parts": {
+        "en": "a merge of parts of changes to the base (as {method} makes), with {amount} of the other model's",
+        "zh": "由对基座的部分改动合并而成（像 {method} 的做法），其中另一方的改动占 {amount}",
+    },
     "below_rounding": {
         "en": "{moved} of the numbers differ, all in all by less than the rounding of their own format: too little to say how "
         "that came about",
@@ -262,10 +266,6 @@ CHANGES: dict[str, Words] = {
     "merged": {
         "en": "a weighted mean of models, with {amount} of the other one",
         "zh": "几个模型的加权平均，其中另一方占 {amount}",
-    },
-    "merged_parts": {
-        "en": "a merge of parts of changes to the base (as {method} makes), with {amount} of the other model's",
-        "zh": "由对基座的部分改动合并而成（像 {method} 的做法），其中另一方的改动占 {amount}",
     },
     "vocabulary_extended": {
         "en": "the vocabularies differ by {amount} tokens",
