@@ -123,7 +123,8 @@ def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
     names, base = _base(message)
     if message.has("negated"):
         return _what_instead(message, names, base, memory, shelf)
-    mended = message.has("correction") or (bool(memory.not_found) and message.words <= SHORT_WORDS // 4)
+    short = message.words <= SHORT_WORDS // 4 and not message.has("describe", "stress", "behave", "copy")
+    mended = message.has("correction") or (short and bool(memory.not_found))
     if mended and memory.models and (corrected := _corrected(message, names, memory)):
         return replace(corrected, base=base or memory.base)
     if base is not None and not names:

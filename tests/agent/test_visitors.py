@@ -139,6 +139,15 @@ def test_a_name_that_was_not_found_is_the_one_that_is_mended(message: str) -> No
     assert (intent.kind, intent.models) == ("compare", (X, Y))
 
 
+@pytest.mark.parametrize("message", ["Describe ./README.md", "介绍一下 ./README.md"])
+def test_another_order_after_a_name_that_was_not_found_is_no_correction(message: str) -> None:
+    asked = read(f"is {LOST} copied from {Y}", shelf=SHELF)
+    error = {"kind": "not_found", "message": f"There is no file or folder called “{LOST}”.", "names": [LOST, Y]}
+    memory = remember(Memory(), asked, [Done("1", "compare", {"a": LOST, "b": Y}, {"error": error})])
+    intent = read(message, memory, shelf=SHELF)
+    assert (intent.kind, intent.models) == ("describe", ("./README.md",))
+
+
 def test_roles_alone_answer_our_question() -> None:
     asked = remember(Memory(), read("compare", shelf=SHELF), [])
     intent = read("suspect with original", asked, shelf=SHELF)
