@@ -148,3 +148,26 @@ def test_a_plus_in_a_path_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "a+b").mkdir()
     save_file({"w": torch.ones(2, 2)}, tmp_path / "a+b" / "model.safetensors")
     assert list(open_checkpoint(str(tmp_path / "a+b")).shapes) == ["w"]
+
+
+def test_a_table_saved_beside_its_change(tmp_path: Path) -> None:
+    # peft 0.21.2 does so for LoRA on tables of tokens; what is saved is what the change is added to.
+    random, name = torch.Generator().manual_seed(0), "model.embed_tokens"
+    table = load_file(BASE / "model.safetensors")[f"{name}.weight"] + 1
+    a, b = (torch.randn(shape, generator=random) for shape in ((4, len(table)), (table.shape[1], 4)))
+    layer = f"base_model.model.{name}"
+    parts = {f"{layer}.base_layer.weight": table, f"{layer}.lora_embedding_A": a, f"{layer}.lora_embedding_B": b}
+    model = open_checkpoint(f"{BASE}+{adapter(tmp_path / 'lora', parts)}")
+    expected = (table.float() + 2 * a.T @ b.T).to(table.dtype)
+    assert torch.allclose(model.read(f"{name}.weight"), expected, atol=1e-2)
+    assert torch.equal(model.read_rows(f"{name}.weight", 3, 9), model.read(f"{name}.weight")[3:9])
+    model.expect([(f"{name}.weight", 3, 9)])
+
+
+def test_an_adapter_for_a_changed_base_is_refused(tmp_path: Path) -> None:
+    # PiSSA and its like take their beginning out of the base: on the base that is named they do not add up.
+    for beginning in ("pissa", "pissa_niter_4", "olora", "corda", "loftq", ["x"]):
+        path = adapter(tmp_path / "lora", halves(), init_lora_weights=beginning)
+        assert refusal(f"{BASE}+{path}").facts["why"] == "other_adapter"
+    for beginning in (True, False, "gaussian"):
+        assert open_checkpoint(f"{BASE}+{adapter(tmp_path / 'lora', halves(), init_lora_weights=beginning)}").shapes

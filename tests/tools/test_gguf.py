@@ -150,6 +150,36 @@ class TestReading:
         assert model.read("blk.0.attn_norm.weight").tolist() == [0.25] * 8
         assert model.read_rows("blk.0.attn_v.weight", 0, 1).tolist() == [[1.25] * 8]
 
+    def test_layers_of_gpt2_are_stored_transposed(self, tmp_path: Path) -> None:
+        # conversion/gpt2.py in llama-cpp-python 0.3.36: c_attn, c_proj and c_fc are transposed, tables are not.
+        published = torch.randn(32, 96)
+        writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), "gpt2")
+        for name in ("blk.0.attn_qkv.weight", "token_embd.weight"):
+            writer.add_tensor(name, published.T.contiguous().numpy(), raw_dtype=Kind.F32)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        model = open_checkpoint(str(tmp_path / "model.gguf"))
+        assert model.shapes == {"blk.0.attn_qkv.weight": (32, 96), "token_embd.weight": (96, 32)}
+        assert torch.equal(model.read("blk.0.attn_qkv.weight"), published)
+        assert torch.equal(model.read_rows("blk.0.attn_qkv.weight", 3, 9), published[3:9])
+        assert torch.equal(model.read_rows("token_embd.weight", 3, 9), published.T[3:9])
+        model.expect([("blk.0.attn_qkv.weight", 3, 9)])
+
+    def test_word_pieces_of_bert_are_named_as_published(self, tmp_path: Path) -> None:
+        # conversion/bert.py in llama-cpp-python 0.3.36 marks the beginning of words instead of their continuation.
+        writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), "bert")
+        writer.add_tokenizer_model("bert")
+        writer.add_token_list(["[CLS]", "\u2581un", "able", "\u2581[x]"])
+        writer.add_tensor("token_embd.weight", np.ones((4, 32), dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        found = open_checkpoint(str(tmp_path / "model.gguf")).side_file("vocab.json")
+        assert json.loads(found or b"") == {"[CLS]": 0, "un": 1, "##able": 2, "[x]": 3}
+
     def test_configuration_and_tokenizer_come_from_the_file(self, tmp_path: Path) -> None:
         path = written(tmp_path / "model.gguf", Kind.Q8_0)
         model = open_checkpoint(str(path))

@@ -205,6 +205,24 @@ def compressed(name: str, weight: torch.Tensor, bits: int = 4, zeros: bool = Fal
     return parts
 
 
+def by_row(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    scale = weight.float().abs().amax(1, keepdim=True) / 127
+    return (weight.float() / scale).round().to(torch.int8), scale
+
+
+def torchao(name: str, weight: torch.Tensor) -> Parts:
+    """Int8WeightOnlyConfig of torchao 0.18.0 as Transformers 5.23 saves it."""
+    (whole, scale), layer = by_row(weight), name.removesuffix("weight")
+    parts = {f"{layer}_weight_qdata": whole, f"{layer}_weight_scale": scale}
+    return parts | {f"{layer}_weight_zero_point": torch.zeros(len(weight), 1, dtype=torch.int8)}
+
+
+def quanto(name: str, weight: torch.Tensor) -> Parts:
+    """qint8 of optimum-quanto 0.2.7."""
+    whole, scale = by_row(weight)
+    return {f"{name}._data": whole, f"{name}._scale": scale}
+
+
 # For the other packings these are words of some method that is not known.
 MLX_SAYS = {"quantization": {"bits": 4, "group_size": 32}, "quantization_config": {"quant_method": "any"}}
 PACKERS: dict[str, tuple[Callable[[str, torch.Tensor], Parts], float]] = {
@@ -220,6 +238,8 @@ PACKERS: dict[str, tuple[Callable[[str, torch.Tensor], Parts], float]] = {
     "fp4": (lambda name, weight: four_bit(name, weight, "fp4"), 0.2),
     "fp8 by block": (block_fp8, 0.04),
     "fp8 by row": (row_fp8, 0.04),
+    "int8 of torchao": (torchao, 0.02),
+    "int8 of quanto": (quanto, 0.02),
     "mlx": (mlx, 0.15),
     "mlx mxfp4": (mlx_mxfp4, 0.15),
     "compressed 4 bit": (compressed, 0.15),
@@ -253,7 +273,7 @@ def test_layers_come_back_under_their_name(tmp_path: Path, name: str) -> None:
     model = open_checkpoint(str(tmp_path))
     assert model.shapes == {"layer.weight": tuple(weight.shape)}
     assert (model.dtypes["layer.weight"], model.undecoded) == ("float32", {})
-    one_by_one = name == "int8" or name.startswith("fp8")
+    one_by_one = name.startswith(("int8", "fp8"))
     assert model.stored_as["layer.weight"].startswith("packed ") != one_by_one, model.stored_as
     assert "float32" not in model.stored_as["layer.weight"]
     whole = model.read("layer.weight")

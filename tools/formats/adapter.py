@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CONFIG = "adapter_config.json"
 _PART = re.compile(r"(?P<module>.+)\.lora_(?P<table>embedding_)?(?P<half>[AB])(?:\.[\w-]+?)?(?:\.weight)?")
 _PREFIX = "base_model.model."
+# Beginnings that leave the base as it is; others (PiSSA, OLoRA, CorDA, LoftQ) are trained on a base less the beginning.
+_LEAVES_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
 def is_adapter(checkpoint: Checkpoint) -> bool:
@@ -75,16 +77,14 @@ class _Joined(Checkpoint):
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor with the adapter's change, in the base's type."""
-        if name in self._replaced:
-            return self._adapter.read(self._replaced[name])
-        values = self._base.read(name)
+        own = self._replaced.get(name)
+        values = self._base.read(name) if own is None else self._adapter.read(own)
         return self._changed(name, values, 0, len(values)) if name in self._changes else values
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the rows from start up to stop of the first axis; reads these rows of the base and the thin halves."""
-        if name in self._replaced:
-            return self._adapter.read_rows(self._replaced[name], start, stop)
-        values = self._base.read_rows(name, start, stop)
+        own = self._replaced.get(name)
+        values = self._base.read_rows(name, start, stop) if own is None else self._adapter.read_rows(own, start, stop)
         if name not in self._changes:
             return values
         first, _, _ = slice(start, stop).indices(self.shapes[name][0])
@@ -97,8 +97,8 @@ class _Joined(Checkpoint):
         for name, start, stop in wanted:
             if name in self._replaced:
                 of_adapter.append((self._replaced[name], start, stop))
-                continue
-            of_base.append((name, start, stop))
+            else:
+                of_base.append((name, start, stop))
             if change := self._changes.get(name):
                 of_adapter += [(change.a, None, None), (change.b, None, None)]
         self._base.expect(of_base)
@@ -136,13 +136,17 @@ def _plan(base: Checkpoint, adapter: Checkpoint) -> tuple[dict[str, Change], dic
         raise UserError("bad_config", file=_CONFIG, why=error.why) from None
     if settings.get("peft_type", "LORA") != "LORA" or any("magnitude" in name for name in adapter.shapes):
         raise refused("other_adapter")
+    if settings.get("init_lora_weights", True) not in _LEAVES_BASE:
+        raise refused("other_adapter")
     halves: dict[tuple[str, bool], dict[str, str]] = {}
     replaced: dict[str, str] = {}
     for name, shape in adapter.shapes.items():
         if part := _PART.fullmatch(name):
             halves.setdefault((part["module"], part["table"] is not None), {})[part["half"]] = name
             continue
-        target = _target(base, name.removeprefix(_PREFIX).replace(".modules_to_save.", "."))
+        # Beside the change of a table of tokens peft saves the table that it is added to.
+        whole = name.removeprefix(_PREFIX).replace(".modules_to_save.", ".").replace(".base_layer.", ".")
+        target = _target(base, whole)
         if target is None or base.shapes[target] != shape:
             raise refused("does_not_fit")
         replaced[target] = name

@@ -2,8 +2,8 @@
 
 Quantised tensors come back as float32, decoded by the `gguf` package from the rows asked for alone. What llama.cpp's
 converter did to the weights of a family is undone here, so that a tensor has the values that the model was published
-with: rows of queries and keys stand in the order of their halves, Gemma's gains are stored less one, and the experts
-that lie in one block are one tensor each.
+with: rows of queries and keys stand in the order of their halves, Gemma's gains are stored less one, GPT-2's layers lie
+transposed, and the experts that lie in one block are one tensor each.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ _PAIRED = frozenset(
 )  # fmt: skip
 # Families whose gains the converter stores with the one that the model adds.
 _GAIN_PLUS_ONE = frozenset({"gemma", "gemma2", "gemma3"})
+# Families whose layers are published with a row for each input, and transposed by the converter.
+_BY_INPUT = frozenset({"gpt2", "jais"})
+_LAYER = re.compile(r"blk\.\d+\.(?:attn_qkv|attn_output|ffn_up|ffn_gate|ffn_down)\.weight")
 _QUERY_OR_KEY = re.compile(r"blk\.\d+\.attn_([qk])\.(?:weight|bias)")
 _GAIN = re.compile(r"(?:.*[._])?norm\.weight")
 _EXPERTS = re.compile(r"(blk\.\d+)\.(ffn_\w+)_exps\.(weight|bias)")
@@ -65,12 +68,21 @@ _CONFIG = {
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor: where it lies, and what undoes the converter: heads to turn back, what to add to each value."""
+    """One tensor: where it lies, and what undoes the converter: heads to turn back, what to add to each value.
+
+    `turned`: it was published transposed, so that some rows of it are columns of the file and it is read whole.
+    """
 
     file: StoredFile
     place: Place
     heads: int | None = None
     add: float = 0.0
+    turned: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes as it was published."""
+        return self.place.shape[::-1] if self.turned else self.place.shape
 
     @property
     def bytes(self) -> int:
@@ -103,7 +115,7 @@ class GgufCheckpoint(Checkpoint):
         stored = join_shards(model, lambda file: self._tensors(file, headers[file.name]))
         super().__init__(
             replace(model, config={**_configuration(self._pairs), **model.config}),
-            shapes={name: tensor.place.shape for name, tensor in stored.items()},
+            shapes={name: tensor.shape for name, tensor in stored.items()},
             dtypes={name: _type_name(tensor.place) for name, tensor in stored.items()},
             tensor_bytes=sum(tensor.bytes for tensor in stored.values()),
         )
@@ -113,12 +125,12 @@ class GgufCheckpoint(Checkpoint):
 
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor, decoded, on the CPU, as a copy that may be written to."""
-        shape = self._stored[name].place.shape
+        shape = self.shapes[name]
         return self._rows(name, 0, shape[0]) if shape else self._decoded(name, *self._range(name, None, None)[1:], ())
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the rows from start up to stop of the first axis; reads only their blocks."""
-        shape = self._stored[name].place.shape
+        shape = self.shapes[name]
         if not shape:
             raise ValueError("a tensor without axes has no rows")
         first, last, _ = slice(start, stop).indices(shape[0])
@@ -159,7 +171,8 @@ class GgufCheckpoint(Checkpoint):
                     found[f"{experts[1]}.experts.{number}.{experts[2]}.{experts[3]}"] = Stored(file, one)
                 continue
             add = -1.0 if family in _GAIN_PLUS_ONE and _GAIN.fullmatch(name) else 0.0
-            found[name] = Stored(file, place, self._heads(name, place.shape), add)
+            turned = family in _BY_INPUT and len(place.shape) == 2 and _LAYER.fullmatch(name) is not None
+            found[name] = Stored(file, place, self._heads(name, place.shape), add, turned)
         return found
 
     def _heads(self, name: str, shape: tuple[int, ...]) -> int | None:
@@ -178,7 +191,7 @@ class GgufCheckpoint(Checkpoint):
 
     def _range(self, name: str, start: int | None, stop: int | None) -> tuple[StoredFile, int, int]:
         stored = self._stored[name]
-        if not stored.place.shape:
+        if not stored.place.shape or stored.turned:
             return stored.file, stored.place.start, stored.place.start + stored.bytes
         first, last, _ = slice(start, stop).indices(stored.place.shape[0])
         return stored.file, *stored.range(*stored.span(first, last))
@@ -187,6 +200,9 @@ class GgufCheckpoint(Checkpoint):
         import torch
 
         stored = self._stored[name]
+        if stored.turned:
+            whole = self._decoded(name, *stored.range(0, stored.place.shape[0]), stored.place.shape)
+            return whole.T[first:last].clone(memory_format=torch.contiguous_format)
         begin, end = stored.span(first, last)
         rows = self._decoded(name, *stored.range(begin, end), (end - begin, *stored.place.shape[1:]))
         if stored.heads is not None and end > begin:

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 _INTEGERS = frozenset({"uint8", "int8", "int16", "int32", "uint32"})
 _EIGHT_BIT = frozenset({"int8", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"})
+_BYTES = _EIGHT_BIT | {"uint8"}
 # Last parts of names under which other packings keep their numbers (EXL2, HQQ).
-_OTHER_PACKINGS = ("qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis", "_Q4")
+_OTHER_PACKINGS = (
+    "qweight", "weight_packed", "q_weight", "W_q", "_blocks", "trellis", "_Q4", "_weight_qdata", "weight._data",
+    "_data._data",
+)  # fmt: skip
 _STATE = "quant_state.bitsandbytes__"
 _STATE_BYTES = 10_000
 # Blocks of the published models with block scales, where the configuration does not say.
@@ -55,19 +59,22 @@ class Scaled(Packing):
 
 
 class Shifted(Packing):
-    """ONNX Runtime's 8-bit numbers: weight[row, i] = scale[row] * (q[row, i] - zero[row]), or one of both for all."""
+    """8-bit numbers of ONNX Runtime, torchao and Quanto: weight[row, i] = scale[row] * (q[row, i] - zero[row]).
 
-    def __init__(self, behind: Checkpoint, root: str) -> None:
+    There may be one scale for all rows, and no zero.
+    """
+
+    def __init__(self, behind: Checkpoint, data: str, scale: str, zero: str | None) -> None:
         super().__init__(behind)
-        self.parts = (f"{root}_quantized", f"{root}_scale", f"{root}_zero_point")
-        self.shape = behind.shapes[self.parts[0]]
+        self.parts = (data, scale, *([zero] if zero else []))
+        self.shape = behind.shapes[data]
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         values = self._behind.read_rows(self.parts[0], start, stop).float()
-        scale, zero = (self._behind.read(part).float() for part in self.parts[1:])
-        if scale.numel() > 1:
-            scale, zero = (side.reshape(-1, *[1] * (values.dim() - 1))[start:stop] for side in (scale, zero))
-        return (values - zero) * scale
+        beside = [self._behind.read(part).float() for part in self.parts[1:]]
+        if beside[0].numel() > 1:
+            beside = [side.reshape(-1, *[1] * (values.dim() - 1))[start:stop] for side in beside]
+        return (values - beside[1] if len(beside) > 1 else values) * beside[0]
 
     def wanted(self, start: int | None, stop: int | None) -> list[Wanted]:
         return [(self.parts[0], start, stop), *((part, None, None) for part in self.parts[1:])]
@@ -223,7 +230,13 @@ def _packing(behind: Checkpoint, name: str, states: Sequence[str]) -> tuple[str,
     if name.endswith("_Q4"):
         return name.removesuffix("_Q4"), nibbles(behind, name)
     if name.endswith("_quantized"):
-        return name.removesuffix("_quantized"), _shifted(behind, name)
+        root = name.removesuffix("_quantized")
+        return root, _shifted(behind, name, f"{root}_scale", f"{root}_zero_point")
+    if last == "_weight_qdata":
+        scale, zero = f"{layer}._weight_scale", f"{layer}._weight_zero_point"
+        return f"{layer}.weight", _shifted(behind, name, scale, zero if zero in behind.shapes else None)
+    if name.endswith(".weight._data"):
+        return layer, _shifted(behind, name, f"{layer}._scale", None)
     if f"{name}.quant_map" in behind.shapes:
         return name, _four_bit(behind, name, states)
     if last == "weight" and behind.dtypes[name] == "uint32":
@@ -253,13 +266,12 @@ def _scaled(behind: Checkpoint, name: str) -> Scaled | None:
     return None
 
 
-def _shifted(behind: Checkpoint, name: str) -> Shifted | None:
-    """8-bit numbers of ONNX Runtime with one scale and zero for all, or one of each for each row."""
-    root, shape = name.removesuffix("_quantized"), behind.shapes[name]
-    beside = [behind.shapes.get(f"{root}_{part}") for part in ("scale", "zero_point")]
-    if behind.dtypes[name] not in ("int8", "uint8") or not shape:
-        return None
-    return Shifted(behind, root) if beside in ([(), ()], [(1,), (1,)], [(shape[0],), (shape[0],)]) else None
+def _shifted(behind: Checkpoint, data: str, scale: str, zero: str | None) -> Shifted | None:
+    """8-bit numbers with one scale (and zero) for all, or one for each row."""
+    shape = behind.shapes[data]
+    beside = [behind.shapes.get(part) for part in (scale, zero) if part is not None]
+    fits = any(all(found == one for found in beside) for one in ((), (1,), shape[:1], (*shape[:1], 1)))
+    return Shifted(behind, data, scale, zero) if shape and fits and behind.dtypes[data] in _BYTES else None
 
 
 def _block(behind: Checkpoint) -> tuple[int, int]:
