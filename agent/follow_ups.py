@@ -73,6 +73,7 @@ class FollowUps(Measurements):
             ("largest_noise_caught", "power_noise"),
             ("largest_noise_caught_reordered", "power_reordered"),
             ("largest_noise_caught_turned", "power_turned"),
+            ("largest_noise_caught_turned_reordered", "power_turned_reordered"),
             ("smallest_merge_caught", "power_merge"),
         ):
             value = (result.get("power") or {}).get(key)

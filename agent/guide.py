@@ -69,7 +69,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("value_order", "coordinate_order", "shared_additions", "shared_start", "weight"), ("how-we-compare",)
     ),
-    **dict.fromkeys(("unit_relations", "rank_correlation", "tensor", "spread"), ("how-we-compare",)),
+    **dict.fromkeys(("unit_relations", "turned_partners", "rank_correlation", "tensor", "spread"), ("how-we-compare",)),
     "common_base": ("fine-tuning", "architecture-reuse"),
     "network": ("what-this-assistant-does",),
     "trust": ("how-we-compare", "what-this-assistant-does"),

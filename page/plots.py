@@ -15,7 +15,7 @@ from tools.words import PROBES
 if TYPE_CHECKING:
     import plotly.graph_objects as plotly_graphs
 
-AGREEMENTS = ("unit_order", "unit_partners", "unit_relations")
+AGREEMENTS = ("unit_order", "unit_partners", "unit_relations", "turned_partners")
 HEIGHT = 280
 
 # Up to this many layers each has its bar and its number in the sentence; beyond it there are lines, and range
@@ -27,6 +27,7 @@ STYLES = (
     {"color": "#3b74e0", "pattern": "", "symbol": "circle", "dash": "solid"},
     {"color": "#b8651b", "pattern": "/", "symbol": "diamond", "dash": "dot"},
     {"color": "#6b7890", "pattern": "x", "symbol": "square", "dash": "dash"},
+    {"color": "#a45fd0", "pattern": ".", "symbol": "cross", "dash": "dashdot"},
 )
 
 Points = Sequence[tuple[float, float]]

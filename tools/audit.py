@@ -22,7 +22,7 @@ from tools.comparison import Comparison
 from tools.components import components
 from tools.direction import direction
 from tools.errors import UserError, printable
-from tools.evidence import Evidence, finding_record
+from tools.evidence import Abstention, Evidence, finding_record
 from tools.kept_results import Earlier, keep, key_of, recall
 from tools.limits import limits
 from tools.measuring import ask_all, measure, refuse_broken, tell
@@ -215,6 +215,7 @@ def _found(
             undecoded=sum(len(part.undecoded) for part in parts),
             parents=bool(parents),
             merged=merge is not None,
+            described=not isinstance(findings.get("difference_shape"), Abstention),
         ),
     }
 

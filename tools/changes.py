@@ -21,6 +21,8 @@ WORTH_TELLING = 0.02
 NEED_TRAINING_OR_SIZE = frozenset(
     {"fine_tuned", "low_rank", "pruned", "layers_removed", "layers_repeated", "narrowed", "experts_from_dense"}
 )
+# Probes that find units in other coordinates, whether or not any tensor resembles its counterpart there.
+ELSEWHERE = ("unit_partners", "unit_relations", "turned_partners")
 OF_A_CHILD = frozenset({"noise", "low_rank", "merged", "units_permuted", "heads_permuted"})
 
 
@@ -158,9 +160,9 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     tables = {
         name for name in comparison.layout_a.learned if name == comparison.layout_a.embedding or has_role(name, "head")
     }
-    partners = findings.get("unit_partners")
+    matched = {name: findings.get(name) for name in ("unit_partners", "turned_partners")}
     # Units of strangers can look like each other's partners; whether they are, two tensors must say.
-    strangers = isinstance(partners, Evidence) and not links("unit_partners", partners)
+    strangers = isinstance(matched["unit_partners"], Evidence) and not any(links(n, f) for n, f in matched.items())
     units = [row["a"] for row in moved if row["a"] in in_units and not strangers]
     tokens = [row["a"] for row in moved if row["a"] in tables]
     heads = [row["a"] for row in moved if row["a"] not in in_units and row["a"] not in tables]
@@ -171,7 +173,7 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     if heads:
         found.append(_change("heads_permuted", len(heads), "tensors", heads[:64]))
     coordinates = shape.where["coordinates"] if isinstance(shape, Evidence) else "own"
-    if not isinstance(shape, Evidence) and any(links(n, findings.get(n)) for n in ("unit_partners", "unit_relations")):
+    if not isinstance(shape, Evidence) and any(links(n, findings.get(n)) for n in ELSEWHERE):
         # Units answer to the same tokens, or to each other, although no tensor resembles its counterpart.
         same_width = comparison.layout_a.residual_width == comparison.layout_b.residual_width
         coordinates = "rotated" if same_width else "own"

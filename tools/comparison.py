@@ -29,6 +29,7 @@ from tools.matching import (
     order_agreement,
     spread_indices,
 )
+from tools.moments import rotation_of, spreads_alike, turning_layers
 from tools.progress import stoppable
 from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabularies
@@ -69,6 +70,8 @@ STAYED, CHOSEN = 1.2, 1.5
 # Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
 CLEARLY_ALIKE = 0.8
 FEWEST_VALUES = 256
+# A rotation told by tokens is believed where it brings the layers at least so near as the best one that they tell.
+FITS = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class TensorPair:
 
 class Comparison:
     """What probes measure on. Symmetric: swapping a and b swaps every answer's sides and nothing else."""
+
+    # Whether of the tensors that were read all rows were.
+    whole_tensors = True
 
     def __init__(
         self,
@@ -486,28 +492,48 @@ class Comparison:
 
     @cached_property
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
-        """The same models with a turned into b's coordinates by the tokens both know, and the rotation; None without.
+        """The same models with a turned into b's coordinates, and the rotation; None where nothing tells it.
 
-        Networks with LayerNorm are only re-ordered. The rotation is fitted on the token tables and sharpened on the
-        hidden units that they pair. It serves to describe what lies between models that are linked; it links nothing.
+        Networks with LayerNorm are only re-ordered. The rotation is fitted on the token tables or on the layers, and
+        sharpened on the hidden units that it pairs. It serves to describe what lies between models that are linked; it
+        links nothing.
         """
-        tokens = self.shared_tokens
+        rotation = self._rotation
+        if rotation is None:
+            return None
+        try:
+            still = in_coordinates(self.b, None)
+            first = self._turned_by(rotation, still)
+            # Noise on what told the rotation blurs it; the hidden units, paired by now, tell it more sharply.
+            sharper = rotation @ rotation_between(*first._matched_units())
+            return self._turned_by(sharper, still), sharper
+        except NoGauge:
+            return self._re_ordered(rotation)
+
+    @cached_property
+    def _rotation(self) -> torch.Tensor | None:
+        """What turns a's coordinates into b's by common tokens, or by the layers where these fit them far better."""
         width = self.layout_a.residual_width
-        if tokens is None or width is None or width != self.layout_b.residual_width or len(tokens[0]) < 2 * width:
+        if width is None or width != self.layout_b.residual_width:
+            return None
+        by_tokens = self._rotation_by_tokens(width)
+        layers = turning_layers(self).get(width)
+        if not layers:
+            return by_tokens
+        by_layers = rotation_of(layers, self.check)
+        if by_tokens is None or spreads_alike(layers, by_tokens) < FITS * spreads_alike(layers, by_layers):
+            return by_layers
+        return by_tokens
+
+    def _rotation_by_tokens(self, width: int) -> torch.Tensor | None:
+        tokens = self.shared_tokens
+        if tokens is None or len(tokens[0]) < 2 * width:
             return None
         tables = [
             self.checkpoint(side).read(str(self.layout(side).embedding))[torch.from_numpy(rows)].float()
             for side, rows in zip(SIDES, tokens, strict=True)
         ]
-        rotation = stoppable(lambda: rotation_between(*tables), self.check)
-        try:
-            still = in_coordinates(self.b, None)
-            first = self._turned_by(rotation, still)
-            # Noise on the tables blurs the rotation; the hidden units, paired by now, tell it more sharply.
-            sharper = rotation @ rotation_between(*first._matched_units())
-            return self._turned_by(sharper, still), sharper
-        except NoGauge:
-            return self._re_ordered(rotation)
+        return stoppable(lambda: rotation_between(*tables), self.check)
 
     def _re_ordered(self, rotation: torch.Tensor) -> tuple[Comparison, torch.Tensor] | None:
         """Networks with LayerNorm cannot be rotated, but their coordinates can stand in another order."""

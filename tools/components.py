@@ -8,22 +8,22 @@ from typing import Any
 
 from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
-from tools.roles import Layout, has_role
+from tools.roles import TOWERS, Layout, has_role
 from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODEL, Answer, links
 
 PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")
+UNIT_PROBES = ("unit_order", "unit_partners", "unit_relations", "turned_partners")
 # The deciding probes that look at a part.
 ASKED_BY = {
-    "mlp": ("unit_order", "unit_partners", "unit_relations"),
-    "lone": ("unit_order", "unit_partners", "unit_relations"),
+    "mlp": UNIT_PROBES,
+    "lone": UNIT_PROBES,
     "conv": ("unit_order",),
-    "expert": ("unit_order", "unit_partners", "unit_relations"),
-    "vision": ("unit_order", "unit_partners", "unit_relations"),
-    "audio": ("unit_order", "unit_partners", "unit_relations"),
+    "expert": UNIT_PROBES,
+    "vision": UNIT_PROBES,
+    "audio": UNIT_PROBES,
     "attention": ("value_order",),
     "embedding": ("coordinate_order",),
 }
-TOWERS = ("vision", "audio")
 NAMES = {
     "vision": "vision part",
     "audio": "audio part",

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.roles import Layout, block_of, has_role, lies_transposed
+from tools.roles import Layout, block_of, has_role, in_tower, lies_transposed
 from tools.view import SeenCheckpoint, changed, unchanged
 
 # A map is fitted on half as many directions as there are tokens at most, or it fits anything.
@@ -47,7 +47,7 @@ def in_coordinates(checkpoint: Checkpoint, rotation: torch.Tensor | None) -> Che
     norms, biases = _vectors(checkpoint, width)
     tensors = unchanged(checkpoint)
     for name, shape in checkpoint.shapes.items():
-        writes = _only_writes(name)
+        writes = _only_writes(name) and not in_tower(name)
         # A tower of another width has a stream of its own.
         if writes and len(shape) == 2 and shape[0] == width and name not in gains:
             tensors[name] = changed(tensors[name], partial(_written, rotation=rotation))
@@ -85,15 +85,19 @@ def reading_gains(layout: Layout) -> dict[str, torch.Tensor]:
         raise NoGauge("the last norm of the model could not be told apart")
     found = {table: torch.ones(width), **{name: layout.gain(final) for name in heads}}
     for name, shape in checkpoint.shapes.items():
-        writes = _only_writes(name)
-        if len(shape) == 2 and name not in found and not writes and shape[1] == width:
+        reads = not _only_writes(name) and not in_tower(name)
+        if len(shape) == 2 and name not in found and reads and shape[1] == width:
             found[name] = layout.gain(_norm_before(name, norms))
     return found
 
 
 def _vectors(checkpoint: Checkpoint, width: int | None) -> tuple[set[str], set[str]]:
     """The norms' gains and the biases of the residual stream."""
-    vectors = {n for n, shape in checkpoint.shapes.items() if shape == (width,) and not has_role(n, "inner_norm")}
+    vectors = {
+        name
+        for name, shape in checkpoint.shapes.items()
+        if shape == (width,) and not has_role(name, "inner_norm") and not in_tower(name)
+    }
     biases = {name for name in vectors if _belongs_to_a_matrix(checkpoint, name)}
     return vectors - biases, biases
 

@@ -62,6 +62,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "A model made from a parent that had hardly begun its training looks the same as two trained from one start.",
         "zh": "如果母模型才刚开始训练，由它做成的模型看起来就和“两个模型从同一起点出发”一样。",
     },
+    "not_described": {
+        "en": "The link was found among the hidden units alone: no tensor could be laid over its counterpart, so how much was "
+        "changed, and in which parts, was not measured.",
+        "zh": "这次的关联只在隐藏单元之间看到：没有哪个张量能和对应的张量对齐，因此改了多少、改在哪些部分，都没有测量。",
+    },
     "distillation": {
         "en": "Learning from another model's answers (distillation) leaves no trace in the weights and is not seen here.",
         "zh": "用另一个模型的回答来学习（蒸馏）不会在权重里留下痕迹，这里看不出来。",
@@ -77,9 +82,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "列为可能的母模型的几个模型，怎么加权都不够接近任何一方，因此不给出权重。",
     },
     "not_searched": {
-        "en": "Heavy re-training, re-ordered units together with turned coordinates and newly learned token "
-        "tables, and a copied part for which no check ran can go unnoticed.",
-        "zh": "大幅度的重新训练、既打乱单元又转动坐标并重新学习词元表，以及没有检测到的部件被复制，都可能不被发现。",
+        "en": "Heavy re-training, and a copied part for which no check ran, can go unnoticed.",
+        "zh": "大幅度的重新训练，以及没有检测到的部件被复制，都可能不被发现。",
     },
     "small_merges": {
         "en": "If one model holds less than {share} of the other, averaged into it, that can go unnoticed; so can more, if "
@@ -94,6 +98,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "In models of this kind a copy with turned coordinates and newly learned token tables would not have been "
         "noticed.",
         "zh": "在这类模型里，如果副本转动了坐标又重新学习了词元表，本次检测是发现不了的。",
+    },
+    "no_turned_reordered_power": {
+        "en": "In models of this kind a copy with re-ordered units, turned coordinates and newly learned token tables, all "
+        "at once, would not have been noticed.",
+        "zh": "在这类模型里，如果副本既打乱了神经元、又转动了坐标，还重新学习了词元表，本次检测是发现不了的。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",
@@ -148,6 +157,7 @@ def limits(
     undecoded: int = 0,
     parents: bool = False,
     merged: bool = False,
+    described: bool = True,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
@@ -163,6 +173,7 @@ def limits(
         unsure = [] if merged else ["siblings"]
         keys += ["base_believed"] if base else unsure
         keys += [] if merged else ["same_start"]
+        keys += [] if described else ["not_described"]
     if answer == "shared_part":
         keys.append("public_part")
     if parents and answer in ("derived", "disguised_copy", "shared_part", "common_origin", "undecided"):
@@ -174,6 +185,8 @@ def limits(
             keys.append("no_reordered_power")
         if power is not None and power.get("largest_noise_caught_turned") is None:
             keys.append("no_turned_power")
+        if power is not None and power.get("largest_noise_caught_turned_reordered") is None:
+            keys.append("no_turned_reordered_power")
         if answer == "independent" and power is not None:
             keys.append("no_merge_power" if power["smallest_merge_caught"] is None else "small_merges")
         keys += ["not_searched", "distillation"]

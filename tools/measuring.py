@@ -42,6 +42,7 @@ ORDER = (
     "unit_places",
     "unit_partners",
     "unit_relations",
+    "turned_partners",
     "value_order",
     "coordinate_order",
 )

@@ -26,6 +26,7 @@ def order_by_layer(comparison: Comparison, pairs: Sequence[UnitPair]) -> list[di
                 "log10_pvalue": rank_agreement(agreement, len(partners)),
                 "n": len(partners),
                 "numbers": comparison.layout_a.numbers(pair.a),
+                "main": comparison.layout_a.in_main_stream(pair.a),
                 "tensors": pair.a.tensors,
             }
         )

@@ -18,7 +18,7 @@ from tools.comparison import SIDES, Comparison
 from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
 from tools.planted_merges import Notices, merge_power
-from tools.probes import unit_order, unit_partners, unit_relations
+from tools.probes import turned_partners, unit_order, unit_partners, unit_relations
 from tools.roles import HiddenUnits, Layout
 from tools.sampling import Sample, SampledLayout
 from tools.view import SeenCheckpoint, changed, unchanged
@@ -41,7 +41,9 @@ class Model:
 def measure_power(
     comparison: Comparison, links: Links, notices: Notices, aligned: Comparison | None = None
 ) -> dict[str, Any]:
-    """The largest noise at which a planted copy is still recognised, in order, re-ordered, turned; None where none is.
+    """The largest noise at which a planted copy is still recognised; None where none is.
+
+    Units in order; re-ordered; in turned coordinates with new tokens; all of it at once.
 
     And the smallest share of a planted merge that is noticed (`planted_merges`). `links(probe name, finding)` and
     `notices` are the rule's own judgement, so that power is that of the rule and not of a statistic.
@@ -52,11 +54,16 @@ def measure_power(
         "largest_noise_caught": None,
         "largest_noise_caught_reordered": None,
         "largest_noise_caught_turned": None,
+        "largest_noise_caught_turned_reordered": None,
         "narrowed": False,
     }
     for shuffled, searched, asked in (
         (False, comparison, {"largest_noise_caught": unit_order, "largest_noise_caught_turned": unit_relations}),
-        (True, aligned or comparison, {"largest_noise_caught_reordered": unit_partners}),
+        (
+            True,
+            aligned or comparison,
+            {"largest_noise_caught_reordered": unit_partners, "largest_noise_caught_turned_reordered": turned_partners},
+        ),
     ):
         model, planted = _planted(searched)
         layout = model.layout

@@ -37,6 +37,8 @@ def is_large(checkpoints: Sequence[Checkpoint]) -> bool:
 class PartialComparison(Comparison):
     """Parts of two large models, laid side by side. `whole` is the comparison of the models they are parts of."""
 
+    whole_tensors = False
+
     def __init__(
         self,
         whole: Comparison,
@@ -85,6 +87,8 @@ class PartialComparison(Comparison):
 
 class AlignedComparison(PartialComparison):
     """Whole layers of large models. Each tensor is read once; only what describes its units is kept of it."""
+
+    whole_tensors = True
 
     @cached_property
     def _descriptions(self) -> dict[tuple[Side, Member, Basis], torch.Tensor]:

@@ -158,6 +158,7 @@ def power(result: Result, language: str = "en") -> str:
         "largest_noise_caught": "power_in_order",
         "largest_noise_caught_reordered": "power_reordered",
         "largest_noise_caught_turned": "power_turned",
+        "largest_noise_caught_turned_reordered": "power_turned_reordered",
     }
     parts = [
         TEXT[text][language].format(percent=percent(found[key]))

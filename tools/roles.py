@@ -25,6 +25,8 @@ from tools.checkpoint import Checkpoint
 
 # Fewer units than this cannot be rarer than chance once several layers are looked at (16! is about 2e13).
 FEWEST_UNITS = 16
+# Parts of a model with a residual stream of their own.
+TOWERS = ("vision", "audio")
 # A tensor whose values repeat this much (masks, constants, small integer tables) was not learned.
 FEWEST_DISTINCT_VALUES = 32
 # Where they are looked for before all values are.
@@ -80,6 +82,11 @@ def lies_transposed(checkpoint: Checkpoint, name: str) -> bool:
     shapes = (checkpoint.shapes.get(f"{block}.{one}", ()) for one in WIDENING)
     told = [shape for shape in shapes if len(shape) == 2 and shape[0] != shape[1]]
     return all(rows < columns for rows, columns in told)
+
+
+def in_tower(name: str) -> bool:
+    """Whether a part that sees or hears holds the tensor: its residual stream is its own, even where it is as wide."""
+    return any(has_role(name, part) for part in TOWERS)
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,11 @@ class Layout:
     @cached_property
     def main_layers(self) -> tuple[HiddenUnits, ...]:
         """The layers that read and write the main residual stream, not that of a tower; all where none does."""
-        return tuple(u for u in self.hidden_units if u.features == self.residual_width) or self.hidden_units
+        return tuple(u for u in self.hidden_units if self.in_main_stream(u)) or self.hidden_units
+
+    def in_main_stream(self, units: HiddenUnits) -> bool:
+        """Whether these units read and write the main residual stream, not that of a tower."""
+        return units.features == self.residual_width
 
     @property
     def depth(self) -> int:

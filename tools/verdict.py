@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tools.evidence import Evidence, Finding
-from tools.significance import at_least, bonferroni
+from tools.significance import at_least, bonferroni, fisher
 
 Answer = Literal[
     "identical", "disguised_copy", "derived", "shared_part", "common_origin", "independent", "undecided"
@@ -28,9 +28,12 @@ LEAST_EFFECT = {
     "unit_places": 0.5,
     "unit_partners": 0.15,
     "unit_relations": 0.2,
+    "turned_partners": 0.15,
     "value_order": 0.05,
     "coordinate_order": 0.2,
 }
+# The probes that ask layer by layer.
+IN_LAYERS = ("unit_order", "unit_partners", "unit_relations", "turned_partners", "value_order")
 # A layer is counted as linked by itself at one in ten thousand.
 LAYER_LOG10_PVALUE = -4.0
 # With less than half of the numbers linked, a part is shared and the rest is not.
@@ -75,7 +78,7 @@ def links(name: str, finding: Finding | None) -> bool:
     effect = finding.statistic
     if name == "same_values":
         effect = max(finding.where["share_of_a"], finding.where["share_of_b"])
-    if name == "unit_partners":
+    if name in ("unit_partners", "turned_partners"):
         # A few layers may be all that was taken over.
         effect = max(row["statistic"] for row in finding.where)
     return finding.log10_pvalue <= LINK_LOG10_PVALUE and effect >= LEAST_EFFECT[name]
@@ -99,7 +102,7 @@ def decide(
        undecided.
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it, to
        within the spread between tensors; undecided where it is clearly between half and most.
-    5. Linked in less than half of the numbers: shared_part.
+    5. Linked in less than half of the numbers, or in no layer of the main residual stream: shared_part.
     6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer or hidden unit
        is missing or repeated: disguised_copy.
     7. What training built is shared less than the rest, in most tensors: common_origin, two trainings from one random
@@ -144,7 +147,7 @@ def decide(
         because = ("shared_additions", *linking)
         return Verdict("undecided", because, rarest, None, "between_sibling_and_copy")
     extra = ("shared_additions",) if isinstance(additions, Evidence) else ()
-    if linked_share(findings) < WHOLE_MODEL:
+    if linked_share(findings) < WHOLE_MODEL or has_layers_of_its_own(findings):
         return linked("shared_part", *extra)
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
@@ -192,12 +195,15 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
     in_layers: set[str] = set()
-    for name in ("unit_order", "unit_partners", "unit_relations", "value_order"):
+    for name in IN_LAYERS:
         finding = findings.get(name)
         if isinstance(finding, Evidence) and links(name, finding):
             rows = linked_layers(finding)
             if not partial:
-                shares.append(_numbers(rows) / max(_numbers(finding.where), 1))
+                # Where layers have other numbers of tensors, not all are asked for partners in turned coordinates.
+                all_asked = (finding, order, partners) if name == "turned_partners" else (finding,)
+                numbers = max(_numbers(each.where) for each in all_asked if isinstance(each, Evidence))
+                shares.append(_numbers(rows) / max(numbers, 1))
             in_layers.update(*(row["tensors"] for row in rows if name != "value_order"))
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
@@ -206,6 +212,19 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
         related = 1.0 - shape.where["shares"].get("unrelated", 0.0) + changed / max(sum(r["n"] for r in tensors), 1)
         shares.append(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
     return max(shares)
+
+
+def has_layers_of_its_own(findings: Mapping[str, Finding]) -> bool:
+    """Whether layers of the main residual stream were asked about, and by no probe are they linked, alone or together.
+
+    Then a tower or a token table is all that is shared, however many of the numbers it holds.
+    """
+    asked = [
+        [row["log10_pvalue"] for row in finding.where if row.get("main")]
+        for name in IN_LAYERS
+        if isinstance(finding := findings.get(name), Evidence)
+    ]
+    return any(asked) and all(min(fisher(logs), bonferroni(logs)) > LAYER_LOG10_PVALUE for logs in asked if logs)
 
 
 def linked_layers(finding: Evidence) -> list[dict[str, Any]]:

@@ -201,6 +201,10 @@ TEXT: dict[str, Words] = {
         "en": "So would one with turned coordinates, new token tables and noise of {percent}.",
         "zh": "即使转动了坐标、换了词元表、再加 {percent} 的噪声，也会被认出来。",
     },
+    "power_turned_reordered": {
+        "en": "So would one with all of these, its units re-ordered as well, and noise of {percent}.",
+        "zh": "即使这些全都做了、神经元也被重新排序、再加 {percent} 的噪声，也会被认出来。",
+    },
     "power_merge": {
         "en": "Had {caught} of one model been mixed into the other, it would have been noticed; with {missed} it would not.",
         "zh": "如果其中一个模型掺了另一个的 {caught}，本来会被注意到；只掺 {missed} 就发现不了。",
@@ -421,6 +425,13 @@ PROBES: dict[str, dict[str, Words]] = {
             "zh": "按文件里的顺序，一个模型的隐藏单元彼此之间的关系，和另一个模型的一样吗？",
         },
     },
+    "turned_partners": {
+        "label": {"en": "Partners in turned coordinates", "zh": "转回坐标后的配对"},
+        "question": {
+            "en": "Does each hidden unit have one and the same partner in coordinates that the layers alone tell, without any tokens?",
+            "zh": "只凭各层本身（不用词元）把坐标转到一起之后，每个隐藏单元是否总有同一个对应者？",
+        },
+    },
     "value_order": {
         "label": {"en": "Order in attention heads", "zh": "注意力头内的顺序"},
         "question": {
@@ -535,6 +546,9 @@ ABSTENTIONS: dict[str, str] = {
         "其中一个模型对基座的改动太小，或者与基座没有关系。"
     ),
     "The models have no layers of hidden units of equal shape.": "两个模型没有形状相同的隐藏单元层。",
+    "The models have no layers of one width that two tensors describe and that were read whole.": (
+        "两个模型没有宽度相同、由两个张量描述、并且完整读取过的层。"
+    ),
     "The models have no feed-forward layers with equally many hidden units.": "两个模型没有隐藏单元数相同的前馈层。",
     "The models have no layers whose units two tensors describe in coordinates or tokens that both share.": (
         "找不到这样的层：隐藏单元由两个张量描述，并且坐标或词元为双方共有。"
@@ -663,6 +677,15 @@ def _unit_relations(finding: Finding, language: str, leaned_on: bool) -> str:
     }[language].format(
         same=_counted(same, language), layers=len(rows), units=finding["n"], r=correlation(finding["statistic"])
     )
+
+
+def _turned_partners(finding: Finding, language: str, leaned_on: bool) -> str:
+    return {
+        "en": "In coordinates that the layers alone tell, without tokens and in any order of units, {share} of {units} hidden "
+        "units find the same partner in two separate ways.",
+        "zh": "只凭各层本身把坐标转到一起（不用词元，也不看单元次序），再用两种互不相干的方式配对，{units} 个隐藏单元中有 {share} "
+        "找到的是同一个对应者。",
+    }[language].format(share=percent(finding["statistic"]), units=finding["n"])
 
 
 def _value_order(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -873,6 +896,7 @@ REASONS: dict[str, Callable[[Finding, str, bool], str]] = {
     "unit_places": _unit_places,
     "unit_partners": _unit_partners,
     "unit_relations": _unit_relations,
+    "turned_partners": _turned_partners,
     "value_order": _value_order,
     "coordinate_order": _coordinate_order,
     "difference_shape": _difference_shape,

@@ -102,6 +102,56 @@ def test_a_tower_that_was_added_to_a_copy_is_no_change_of_its_layers(tmp_path: P
     assert not {c["kind"] for c in result["changes"]} & {"layers_removed", "layers_repeated", "narrowed"}
 
 
+def wide_tower(prefix: str) -> dict[str, torch.Tensor]:
+    """A tower that is wider, and holds more numbers, than the language models it is built into."""
+    return {
+        f"{prefix}encoder.{name}": value
+        for name, value in trained("llama_deep", 1).tensors.items()
+        if ".layers." in name
+    }
+
+
+def test_a_borrowed_tower_is_a_part_even_where_it_is_most_of_the_model(tmp_path: Path) -> None:
+    own = trained("llama", 3)
+    borrowed = wide_tower(PREFIXES[0])
+    a = Small(own.tensors | borrowed, own.config, own.files)
+    assert share_of(borrowed, a) > 0.5
+    other = trained("llama", 4)
+    b = Small(other.tensors | wide_tower(PREFIXES[1]), other.config, other.files)
+    noisy = a.with_tensors(tensors_of(perturbation_named("add_noise").apply(a.held(), 0.05, 3)))
+    for suspect in (a, noisy):
+        result = compare(suspect.saved(tmp_path / "a"), b.saved(tmp_path / "b"))
+        assert result["answer"] == "shared_part"
+        assert {p["name"]: p["answer"] for p in result["components"]}["feed-forward layers"] == "undecided"
+    # The same tower beside the same language model is no part but the whole.
+    further = Small(tuned("llama", 4, 7).tensors | borrowed, other.config, other.files)
+    assert compare(further.saved(tmp_path / "c"), b.saved(tmp_path / "b"))["answer"] == "derived"
+
+
+def rotated(model: Small) -> Small:
+    return model.with_tensors(tensors_of(perturbation_named("rotate_residual").apply(model.held(), "all", 3)))
+
+
+def test_a_rotated_model_with_a_tower_is_a_disguised_copy(tmp_path: Path) -> None:
+    parent = seeing(3, tower(trained("bert", 1), PREFIXES[0]))
+    result = compare(rotated(parent).saved(tmp_path / "a"), parent.saved(tmp_path / "b"))
+    assert result["answer"] == "disguised_copy"
+    assert [change["kind"] for change in result["changes"]] == ["rotated"]
+    answers = {part["name"]: part["answer"] for part in result["components"]}
+    assert answers["vision part"] == answers["feed-forward layers"] == "identical"
+
+
+@pytest.mark.parametrize("language", [True, False], ids=["language part", "tower"])
+def test_where_one_part_was_trained_on_a_rotated_model_is_no_disguised_copy(language: bool, tmp_path: Path) -> None:
+    parent = seeing(3, tower(trained("bert", 1), PREFIXES[0]))
+    own = tuned("llama_deep", 3, 7).tensors if language else trained("llama_deep", 3).tensors
+    part = tower(trained("bert", 1) if language else tuned("bert", 1, 7), PREFIXES[0])
+    further = rotated(Small(own | part, parent.config, parent.files))
+    result = compare(further.saved(tmp_path / "a"), parent.saved(tmp_path / "b"))
+    assert result["answer"] == "derived"
+    assert "rotated" in [change["kind"] for change in result["changes"]]
+
+
 def seeing_strangers(seed: int) -> Held:
     """Language part and tower of one recipe each, all of them made apart."""
     return seeing(seed, tower(trained("bert", seed, steps=30), PREFIXES[seed % 2])).held()

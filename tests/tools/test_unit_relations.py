@@ -22,6 +22,7 @@ from tools.probes import probe_named
 from tools.report import power
 from tools.verdict import LEAST_EFFECT, decide, linked_share, links
 
+FOUND_BY = ["unit_relations", "turned_partners"]
 TURNED = ["llama", "qwen2", "gemma", "phi3"]
 
 
@@ -47,11 +48,11 @@ def test_a_laundered_copy_is_derived_and_told_to_be_turned(kind: str) -> None:
     for a, b in ((copy, parent), (parent, copy)):
         comparison = Comparison(a, b)
         measured = measure(comparison, None)
-        assert [name for name in LEAST_EFFECT if links(name, measured.findings[name])] == ["unit_relations"]
+        assert [name for name in LEAST_EFFECT if links(name, measured.findings[name])] == FOUND_BY
         verdict = decide(measured.findings, None, True)
-        assert (verdict.answer, verdict.because) == ("derived", ("unit_relations",))
+        assert (verdict.answer, verdict.because) == ("derived", tuple(FOUND_BY))
         assert linked_share(measured.findings) == 1.0
-        assert [change["kind"] for change in changes(comparison, measured.findings, "derived")] == ["rotated"]
+        assert "rotated" in [change["kind"] for change in changes(comparison, measured.findings, "derived")]
 
 
 def test_what_is_measured_is_the_same_in_any_coordinates() -> None:

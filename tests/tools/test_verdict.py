@@ -30,6 +30,7 @@ from tools.verdict import (
 
 Findings = dict[str, Finding]
 POWER = {"largest_noise_caught": 1.0, "largest_noise_caught_reordered": 0.5, "largest_noise_caught_turned": 1.0}
+POWER |= {"largest_noise_caught_turned_reordered": 0.5}
 # Whatever they find, the answer must not move.
 ONLY_CONTEXT = ("same_tokenizer", "same_configuration", "tensor_names")
 
@@ -222,6 +223,18 @@ def test_line_5_less_than_half_linked_shared_part() -> None:
     assert decide(most, None, True).answer == "derived"
 
 
+@pytest.mark.parametrize(("log10", "answer"), [(-0.5, "shared_part"), (-3.0, "derived"), (-200.0, "derived")])
+def test_line_5_no_layer_of_the_main_stream_linked_shared_part(log10: float, answer: str) -> None:
+    """Nine tenths of the numbers are a borrowed tower; the two layers of the language part are what is asked about."""
+    logs = (-300.0, -300.0, log10, log10)
+    rows = rows_with(*logs)
+    for row, numbers, main in zip(rows.where, (450, 450, 50, 50), (False, False, True, True), strict=True):
+        row |= {"numbers": numbers, "main": main}
+    findings: Findings = {"same_values": NO_VALUES, "unit_order": rows, "unit_partners": NO_PARTNERS}
+    assert linked_share(findings) >= 0.9
+    assert decide(findings, None, True).answer == answer
+
+
 @pytest.mark.parametrize("kind", ["equal", "recast", "quantised", "noise"])
 def test_line_6_nothing_but_rounding_noise_and_order_disguised_copy(kind: str) -> None:
     verdict = decide(COPY | {"difference_shape": shape(**{kind: 0.97, "trained": 0.03})}, None, True)
@@ -292,6 +305,7 @@ deciding = st.fixed_dictionaries(
         "unit_places": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
         "unit_partners": st.one_of(st.just(NOTHING), st.builds(layers, shares, logs, st.integers(0, 4))),
         "unit_relations": st.one_of(st.just(NOTHING), st.builds(layers, st.floats(-1.0, 1.0), logs, st.integers(0, 4))),
+        "turned_partners": st.one_of(st.just(NOTHING), st.builds(layers, shares, logs, st.integers(0, 4))),
         "shared_additions": st.one_of(st.just(NOTHING), st.builds(additions, st.floats(-1.0, 2.0))),
     },
 )

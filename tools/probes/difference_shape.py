@@ -18,7 +18,7 @@ from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
-from tools.roles import has_role
+from tools.roles import has_role, in_tower
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"
@@ -33,21 +33,23 @@ ROTATION_ERROR = 3e-3
 ONE_SIZE, NEARLY_ALL = 0.15, 0.9
 # The least share of noise among the numbers that noise or training changed.
 LEAST_NOISE = 0.2
-# Other coordinates are believed where they make this share of the compared numbers resemble their counterparts.
+# Other coordinates are believed where they make this share of the numbers in layers resemble their counterparts.
 WHOLE = 0.5
 
 
 def measure(comparison: Comparison) -> Finding:
     rows = _rows(comparison)
     coordinates = "own"
-    if 2 * _related(rows, as_it_lies=True) <= _related(rows):
+    layers = _in_stream(comparison, rows)
+    if 2 * _related(layers, as_it_lies=True) <= max(_related(layers), WHOLE * _numbers(layers)):
         # Little resembles its counterpart as it lies: the coordinates may stand in another order, or be turned.
         turned = comparison.in_one_basis
         turned = None if turned is None or is_in_place(turned[1]) else turned
         seen = [] if turned is None else _rows(turned[0])
-        # A rotation fitted on two unrelated tables brings them nearer, but not the rest of the models.
-        least = max(_related(rows), WHOLE * sum(row["n"] for row in seen))
-        if turned is not None and _related(seen) > least:
+        layers_seen = [] if turned is None else _in_stream(turned[0], seen)
+        # Rows or columns that were moved are found one tensor at a time; one turn that puts all in place tells more.
+        gained = _likeness(layers_seen) > _likeness(layers)
+        if turned is not None and gained and _related(layers_seen) > WHOLE * _numbers(layers_seen):
             comparison, rotation = turned
             coordinates = "permuted" if is_permutation(rotation) else "rotated"
             rows = seen
@@ -106,6 +108,31 @@ def _doubt_noise(rows: list[dict[str, Any]]) -> None:
 def _related(rows: list[dict[str, Any]], as_it_lies: bool = False) -> int:
     """How many numbers lie in tensors that resemble their counterpart, or do so without being re-ordered."""
     return sum(row["n"] for row in rows if row["kind"] != "unrelated" and not (as_it_lies and row["reordered"]))
+
+
+def _likeness(rows: list[dict[str, Any]]) -> tuple[int, int]:
+    return _related(rows), _related(rows, as_it_lies=True)
+
+
+def _numbers(rows: list[dict[str, Any]]) -> int:
+    return sum(row["n"] for row in rows)
+
+
+def _in_stream(comparison: Comparison, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of tensors that a rotation turns, token tables left out; all where there are none.
+
+    A rotation fitted on two unrelated tables brings them nearer, but not the layers. A tower has a stream of its own.
+    """
+    layout = comparison.layout_a
+    found = [
+        row
+        for row in rows
+        if layout.residual_width in comparison.shapes_of("a", row["a"])[1]
+        and row["a"] != layout.embedding
+        and not has_role(row["a"], "head")
+        and not in_tower(row["a"])
+    ]
+    return found or rows
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import (
@@ -27,16 +26,16 @@ from tools.comparison import (
     Basis,
     Comparison,
     Side,
-    chosen_units,
     fingerprint,
     mean_likeness,
     member_likeness,
 )
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import best_partners, centred_unit_rows, live_units, unpredicted
+from tools.matching import centred_unit_rows, live_units
 from tools.order import mean_by_units
+from tools.partners import agreement, two_matchings
 from tools.roles import FEWEST_UNITS, HiddenUnits
-from tools.significance import fisher, rank_agreement
+from tools.significance import fisher
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
 NULL = "strangers: what the second tensor says of a layer's units beyond the first matches them in an unrelated order"
@@ -77,10 +76,9 @@ def measure(comparison: Comparison) -> Finding:
                 "role": f"{one.layer.kind}, by {one.basis}",
                 "a": one.layer.label,
                 "b": other.layer.label,
-                "statistic": float((first == second).mean()),
-                "log10_pvalue": rank_agreement(float(stats.spearmanr(first, second).statistic), len(first)),
-                "n": len(first),
+                **agreement(first, second),
                 "tensors": one.layer.tensors,
+                "main": comparison.layout_a.in_main_stream(one.layer),
                 "numbers": min(comparison.layout_a.numbers(one.layer), comparison.layout_b.numbers(other.layer)),
             }
         )
@@ -123,25 +121,12 @@ def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Des
 
 
 def _two_matchings(one: Description, other: Description, check: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
-    """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each.
-
-    `check` is called between the steps, each of which takes a while in wide layers, and may raise Cancelled.
-    """
+    """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each."""
     # Which tensor of one layer answers to which of the other is not told by names; the two likeliest pairs are taken.
     pairs = sorted(member_likeness(one.prints, other.prints), reverse=True)[:2]
-    swapped = _rank(one) > _rank(other)
-    matchings = []
-    for place, (_, mine, theirs) in enumerate(pairs):
-        few, many = one.views[mine], other.views[theirs]
-        if place:
-            # What the first tensor already tells of a unit would make both matchings agree in strangers too.
-            few = centred_unit_rows(unpredicted(few, one.views[pairs[0][1]], check))
-            check()
-            many = centred_unit_rows(unpredicted(many, other.views[pairs[0][2]], check))
-        check()
-        few, many = (many, few) if swapped else (few, many)
-        matchings.append(best_partners((few[chosen_units(len(few))] @ many.T).double().numpy()))
-    return matchings[0], matchings[1]
+    few, many = [one.views[i] for _, i, _ in pairs], [other.views[j] for _, _, j in pairs]
+    few, many = (many, few) if _rank(one) > _rank(other) else (few, many)
+    return two_matchings(few, many, check)
 
 
 def _rank(description: Description) -> tuple[int, float]:

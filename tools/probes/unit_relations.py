@@ -108,6 +108,7 @@ def measure(comparison: Comparison) -> Finding:
                 "log10_pvalue": rank_agreement(agreement, len(partners)),
                 "n": len(partners),
                 "numbers": comparison.layout_a.numbers(pair.a.units),
+                "main": comparison.layout_a.in_main_stream(pair.a.units),
                 "tensors": pair.a.units.tensors,
             }
         )
