@@ -363,6 +363,7 @@ CHINESE: dict[str, str] = {
     "attention": "注意力层",
     "experts": "专家",
     "feed-forward layers": "前馈层",
+    "recurrent layers": "循环层",
     "convolutions": "卷积层",
     "other tensors": "其余张量",
     "share of hidden units whose two matchings agree, 0 to 1": "两次配对结果一致的隐藏单元所占比例，0 到 1",

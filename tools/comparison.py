@@ -251,22 +251,31 @@ class Comparison:
 
     def _pair_up(self, layers_a: Sequence[HiddenUnits], layers_b: Sequence[HiddenUnits]) -> tuple[UnitPair, ...]:
         pairs: list[UnitPair] = []
-        shapes = dict.fromkeys((u.width, u.features, len(u.members)) for u in layers_a)
-        for shape in shapes:
-            some_a = [u for u in layers_a if (u.width, u.features, len(u.members)) == shape]
-            some_b = [u for u in layers_b if (u.width, u.features, len(u.members)) == shape]
-            if not some_b:
-                continue
-            prints_a = [self.fingerprints("a", u) for u in some_a]
-            prints_b = [self.fingerprints("b", u) for u in some_b]
-            likeness = np.array([[mean_likeness(x, y) for y in prints_b] for x in prints_a])
-            for i in range(min(likeness.shape)):
-                likeness[i, i] += SAME_PLACE_BONUS
-            for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
-                places = member_likeness(prints_a[i], prints_b[j])
-                members = tuple((some_a[i].members[k], some_b[j].members[m]) for _, k, m in places)
-                pairs.append(UnitPair(some_a[i], some_b[j], members))
+        # Without names some tensors of a layer may not be found, so layers with more of them come last.
+        for shape in (_full_shape, _shape_of_units):
+            some_a = [u for u in layers_a if u not in {pair.a for pair in pairs}]
+            some_b = [u for u in layers_b if u not in {pair.b for pair in pairs}]
+            for wanted in dict.fromkeys(shape(u) for u in some_a):
+                pairs += self._nearest(
+                    [u for u in some_a if shape(u) == wanted], [u for u in some_b if shape(u) == wanted]
+                )
         return tuple(sorted(pairs, key=lambda p: (p.a.layer is None, p.a.layer or 0, p.a.label)))
+
+    def _nearest(self, layers_a: Sequence[HiddenUnits], layers_b: Sequence[HiddenUnits]) -> list[UnitPair]:
+        """Layers of one shape, each paired with the one whose fingerprints are nearest."""
+        if not layers_b:
+            return []
+        prints_a = [self.fingerprints("a", u) for u in layers_a]
+        prints_b = [self.fingerprints("b", u) for u in layers_b]
+        likeness = np.array([[mean_likeness(x, y) for y in prints_b] for x in prints_a])
+        for i in range(min(likeness.shape)):
+            likeness[i, i] += SAME_PLACE_BONUS
+        pairs = []
+        for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
+            places = member_likeness(prints_a[i], prints_b[j])
+            members = tuple((layers_a[i].members[k], layers_b[j].members[m]) for _, k, m in places)
+            pairs.append(UnitPair(layers_a[i], layers_b[j], members))
+        return pairs
 
     def unit_partners(self, pair: UnitPair) -> np.ndarray:
         """For the units of a that are asked about (`units_asked`), the best partner among those of b, (units,)."""
@@ -325,7 +334,7 @@ class Comparison:
         for axis in (0, 1):
             for shape in dict.fromkeys(self.a.shapes[x] for x, _ in left):
                 # Tables of tokens resemble each other in strangers too, by how often tokens occur.
-                if len(shape) != 2 or shape[axis] > LARGEST_REORDERED or shape in self._table_shapes:
+                if shape[axis] > LARGEST_REORDERED or shape in self._table_shapes:
                     continue
                 names_a = [x for x, _ in left if self.a.shapes[x] == shape]
                 names_b = [y for x, y in left if self.a.shapes[x] == shape]
@@ -337,9 +346,8 @@ class Comparison:
                     partners = best_partners(similarity)
                     moved = float(similarity[np.arange(len(partners)), partners].mean())
                     in_place = float(np.diagonal(similarity).mean())
-                    if moved >= max(
-                        MOVED_ALIKE, STAYED * in_place, CHOSEN * best_by_chance(shape[axis], shape[1 - axis])
-                    ):
+                    features = int(np.prod(shape)) // shape[axis]
+                    if moved >= max(MOVED_ALIKE, STAYED * in_place, CHOSEN * best_by_chance(shape[axis], features)):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
             rest_a = [x for x, _ in left if x not in used_a]
@@ -593,8 +601,17 @@ class Comparison:
         return self._prints[key]
 
 
+def _shape_of_units(units: HiddenUnits) -> tuple[int, ...]:
+    return units.width, units.features
+
+
+def _full_shape(units: HiddenUnits) -> tuple[int, ...]:
+    return units.width, units.features, len(units.members)
+
+
 def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:
-    return values.float() if axis == 0 else values.float().T
+    """One row of numbers for each place along the axis; convolutions have more than two axes."""
+    return values.float().transpose(0, axis).flatten(1)
 
 
 def chosen_units(width: int) -> np.ndarray:

@@ -18,6 +18,7 @@ ASKED_BY = {
     "mlp": UNIT_PROBES,
     "lone": UNIT_PROBES,
     "conv": ("unit_order",),
+    "recurrent": ("unit_order", "unit_partners"),
     "expert": UNIT_PROBES,
     "vision": UNIT_PROBES,
     "audio": UNIT_PROBES,
@@ -35,6 +36,7 @@ NAMES = {
     "mlp": "feed-forward layers",
     "lone": "feed-forward layers",
     "conv": "convolutions",
+    "recurrent": "recurrent layers",
     "other": "other tensors",
 }
 

@@ -8,6 +8,7 @@ of networks with built-in positions) are left out for that reason.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter, defaultdict
@@ -46,6 +47,9 @@ READ_ALL_BYTES = 256 * 2**20
 SILENT = 1e-6
 # Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
 SAME_LAYER_Z = 5.0
+# Standard errors by which neighbouring rows must be more alike than others for their order to mean something.
+NEIGHBOURS_Z = 5.0
+NEIGHBOURS_READ = 64
 
 # Weights are also stored as small integers, with or without a scale beside them.
 PACKED = frozenset({"int8", "uint8"})
@@ -97,7 +101,7 @@ class Member:
     axis: int
     start: int
     stop: int
-    part: str  # "gate", "up", "in", "out", "conv", "value"; "lone" where nothing tells its layer
+    part: str  # "gate", "up", "in", "out", "conv", "recurrent", "value"; "lone" where nothing tells its layer
     step: int = 1  # two where gates and values lie by turns
 
     @property
@@ -124,7 +128,7 @@ class HiddenUnits:
     @property
     def kind(self) -> str:
         part = self.members[0].part
-        return part if part in ("conv", "value", "lone") else "mlp"
+        return part if part in ("conv", "recurrent", "value", "lone") else "mlp"
 
     @property
     def tensors(self) -> list[str]:
@@ -148,9 +152,20 @@ def layer_of(name: str) -> int | None:
 
 
 def block_of(name: str) -> str | None:
-    """The name up to its last whole number: `layers.0`, `layers.0.experts.3`; None where there is no number."""
+    """The name up to its last whole number: `layers.0`, `layers.0.experts.3`; None where there is no number.
+
+    In `layers.0.wi_1.weight` the last number only tells two tensors of a layer apart.
+    """
     found = list(re.finditer(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name))
+    if len(found) > 1 and re.search(r"_\d+(?:\.(?:weight|bias))?$", name):
+        found.pop()
     return name[: found[-1].end()] if found else None
+
+
+def _outermost(name: str) -> str | None:
+    """The name up to its first whole number, the outermost layer it lies in; None where there is no number."""
+    found = re.search(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name)
+    return None if found is None else name[: found.end()]
 
 
 class Layout:
@@ -225,15 +240,32 @@ class Layout:
             if (shape := self.checkpoint.shapes[name])[0] > 2 * shape[1]
             and counts[shape] <= 2
             and shape[0] not in widths
+            and (shape[1], shape[0] // 2) not in counts
             and not has_role(name, "head")
+            and not self._has_neighbours(name)
         ]
         return max(tall, key=lambda name: self.checkpoint.shapes[name][0], default=None)
 
+    def _has_neighbours(self, name: str) -> bool:
+        """Whether the matrix lies in a numbered layer with others; token tables do not."""
+        layers = Counter(_outermost(other) for other in self._matrices())
+        return _outermost(name) is not None and layers[_outermost(name)] > 1
+
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
-        """Every layer of hidden units that could be told apart: by name, by shape and content, else convolutions."""
-        named = self._named_mlps()
-        return (*named, *self._shaped_mlps({units.features for units in named})) or self._convolutions()
+        """Every layer of hidden units that could be told apart: by name, by shape and content, else in chains."""
+        return self._layers(self._named_mlps())
+
+    def _layers(self, named: tuple[HiddenUnits, ...]) -> tuple[HiddenUnits, ...]:
+        """The layers found by name and without; where they are none, or less than the convolutions, chains too."""
+        found = (*named, *self._shaped_mlps({units.features for units in named}))
+        if not found:
+            return (*self._recurrent(), *self._chain())
+        # Networks of convolutions with attention in between (diffusion) are tested in both.
+        many = sum(self.size(name) for name in self.candidates if len(self.checkpoint.shapes[name]) > 2)
+        if many <= sum(self.numbers(units) for units in found):
+            return found
+        return (*found, *(units for units in self._chain() if units.kind == "conv"))
 
     @cached_property
     def main_layers(self) -> tuple[HiddenUnits, ...]:
@@ -242,7 +274,7 @@ class Layout:
 
     def in_main_stream(self, units: HiddenUnits) -> bool:
         """Whether these units read and write the main residual stream, not that of a tower."""
-        return units.features == self.residual_width
+        return units.features == self.residual_width and units.kind != "conv"
 
     @property
     def depth(self) -> int:
@@ -252,8 +284,8 @@ class Layout:
 
     @property
     def units_per_layer(self) -> int:
-        """Hidden units of the first main layer in the model's files; 0 without layers."""
-        return self.main_layers[0].width if self.main_layers else 0
+        """Hidden units of the widest main layer, whatever the order of the files; 0 without layers."""
+        return max((units.width for units in self.main_layers), default=0)
 
     def kind_of_units(self, name: str) -> str | None:
         """What kind of hidden units the tensor holds; None where it holds none."""
@@ -300,8 +332,12 @@ class Layout:
         return declared if fits and isinstance(declared, int) else FEWEST_UNITS
 
     def _tower_head_size(self, rows: int, width: int) -> int | None:
-        """The size of a tower's heads, from the part of the configuration that tells of its width; None without."""
-        parts = [part for part in self.checkpoint.config.values() if isinstance(part, dict)]
+        """The size of the heads of a tower, or of layers that narrower token vectors are mapped into; None if not told.
+
+        From the part of the configuration that tells of their width.
+        """
+        config = self.checkpoint.config
+        parts = [config, *(part for part in config.values() if isinstance(part, dict))]
         told = {part.get("num_attention_heads") for part in parts if part.get("hidden_size") == width}
         heads = told.pop() if len(told) == 1 else None
         if not isinstance(heads, int) or heads <= 0 or rows % heads or rows // heads < FEWEST_UNITS:
@@ -313,8 +349,8 @@ class Layout:
         """Length of the vectors passed from layer to layer, by the token table where there is one."""
         if self.embedding is not None:
             return self.checkpoint.shapes[self.embedding][1]
-        lengths = Counter(s[0] for s in self.checkpoint.shapes.values() if len(s) == 1)
-        return lengths.most_common(1)[0][0] if lengths else None
+        # Of equally frequent lengths the largest, so that the order of a file does not matter.
+        return max(((count, length) for length, count in self._vectors_by_length.items()), default=(0, None))[1]
 
     @cached_property
     def _vectors_by_length(self) -> Counter[int]:
@@ -381,7 +417,7 @@ class Layout:
     def _is_fixed(self, name: str) -> bool:
         """True for masks, constants and computed tables."""
         if name not in self._fixed:
-            values = self._sample(name)
+            values, shape = self._sample(name), self.checkpoint.shapes[name]
             self._fixed[name] = (
                 not bool(torch.isfinite(values).all())
                 or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
@@ -409,9 +445,17 @@ class Layout:
             if block is not None and not has_role(name, "attention") and not has_role(name, "adapter"):
                 blocks[block].append(name)
         found = []
+        sequences: dict[str, list[str]] = defaultdict(list)
         for block, names in blocks.items():
             units = self._mlp_of(block, names)
             if units is not None:
+                found.append(units)
+            else:
+                # In a sequence of modules (`ff.0`, `ff.3`) every tensor has a number of its own.
+                sequences[re.sub(r"[._]?\d+$", "", block)] += names
+        for block, names in sequences.items():
+            units = self._mlp_of(block, names)
+            if units is not None and units.width > units.features and len(units.tensors) == 2:
                 found.append(units)
         # A convolutional network may hold a few small matrices of many widths, but its units are its channels.
         main = self.embedding is not None or any(units.features == self.residual_width for units in found)
@@ -514,17 +558,47 @@ class Layout:
             left = [member for member in left if member not in taken]
         return layers
 
-    def _convolutions(self) -> tuple[HiddenUnits, ...]:
+    def _recurrent(self) -> tuple[HiddenUnits, ...]:
+        """Recurrent layers by their names: every unit has a row in each gate of what reads the layer's input."""
+        found = []
+        for name in self._matrices():
+            rows, features = self.checkpoint.shapes[name]
+            state = self.checkpoint.shapes.get(name.replace("weight_ih_l", "weight_hh_l"), ())
+            width = state[1] if has_role(name, "recurrent") and len(state) == 2 else 0
+            if width >= FEWEST_UNITS and state[0] == rows and rows in (width, 3 * width, 4 * width):
+                members = [Member(name, 0, start, start + width, "recurrent") for start in range(0, rows, width)]
+                found.append(HiddenUnits(name, layer_of(name), width, features, tuple(members)))
+        return tuple(found)
+
+    def _chain(self) -> tuple[HiddenUnits, ...]:
+        """Layers that read what the layer before them made: channels of convolutions, units of linear layers."""
         consumed = {self.checkpoint.shapes[name][1] for name in self.learned if len(self.checkpoint.shapes[name]) >= 2}
         found = []
         for order, name in enumerate(self.learned):
             shape = self.checkpoint.shapes[name]
-            if len(shape) < 3 or shape[0] < FEWEST_UNITS or shape[0] not in consumed or has_role(name, "head"):
+            if len(shape) < 2 or shape[0] < FEWEST_UNITS or shape[0] not in consumed or has_role(name, "head"):
                 continue
             features = self.size(name) // shape[0]
-            if features >= 4:
-                found.append(HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], "conv"),)))
+            if features < 4 or (len(shape) == 2 and not self._is_linear(name)):
+                continue
+            if _neighbours_alike(self.checkpoint.read_rows(name, 0, min(shape[0], NEIGHBOURS_READ)).float().flatten(1)):
+                continue
+            part = "conv" if len(shape) > 2 else "lone"
+            found.append(HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], part),)))
         return tuple(found)
+
+    def _is_linear(self, name: str) -> bool:
+        """Whether a matrix has a bias for each of its rows, as tables of tokens and positions never have.
+
+        Without names any vector of that length is taken for it, if the model has no table.
+        """
+        known = ("attention", "embedding", "learned_positions", "recurrent")
+        if name == self.embedding or any(has_role(name, role) for role in known):
+            return False
+        bias, rows = re.sub(r"weight$", "bias", name), self.checkpoint.shapes[name][0]
+        if any(other.endswith("bias") for other in self.checkpoint.shapes):
+            return bias != name and self.checkpoint.shapes.get(bias) == (rows,)
+        return self.embedding is None and self._vectors_by_length[rows] > 0
 
 
 def _distinct(values: torch.Tensor) -> int:
@@ -559,11 +633,32 @@ def _part(name: str, axis: int) -> str:
     return "in" if axis == 0 else "out"
 
 
+def _neighbours_alike(rows: torch.Tensor) -> bool:
+    """Whether rows resemble the next one more than one far away: then their order means something.
+
+    What comes out may be frequencies, pixels or points in time, which lie in one order in strangers too. Hidden units
+    lie in any.
+    """
+    rows = torch.nn.functional.normalize(rows.double() - rows.double().mean(dim=0), dim=1)
+    beside, away = (rows * rows.roll(1, 0)).sum(1), (rows * rows.roll(len(rows) // 2, 0)).sum(1)
+    error = ((beside.var() + away.var()) / len(rows)).sqrt()
+    return bool(beside.mean() - away.mean() > NEIGHBOURS_Z * error)
+
+
+def _is_grid(values: torch.Tensor) -> bool:
+    """Whether each column depends on the row alone, or on the place in it alone, of a square that the rows form."""
+    side = math.isqrt(len(values))
+    grid = values[len(values) - side * side :].reshape(side, side, -1)
+    along = (grid == grid[:1]).all(dim=0).all(dim=0) | (grid == grid[:, :1]).all(dim=0).all(dim=0)
+    # A token of its own may stand before the square.
+    return side >= 4 and len(values) - side * side <= 1 and bool(along.all())
+
+
 def _is_table(values: torch.Tensor) -> bool:
     """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
     if (values == 0).float().mean() > 0.8 and (values >= 0).all():
         return True
-    return any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= 48)
+    return _is_grid(values) or any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= 48)
 
 
 def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:

@@ -60,8 +60,7 @@ class DeclaredLayout(Layout):
 
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
-        named = () if self.lone else self._named_mlps()
-        return (*named, *self._shaped_mlps({units.features for units in named})) or self._convolutions()
+        return self._layers(() if self.lone else self._named_mlps())
 
     def acting(self, name: str) -> int:
         return self.size(name)
