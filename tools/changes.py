@@ -102,6 +102,9 @@ def size_changes(
             depths |= {f"again_in_{side}": layers.again(side) for side in SIDES if repeated}
         kind = "layers_repeated" if repeated else "layers_removed"
         found.append(_change(kind, abs(a.layers - b.layers), "layers", depths))
+    elif (towers := comparison.layers_beside_the_main_ones)[0] != towers[1]:
+        larger = {"larger": "a" if towers[0] > towers[1] else "b"}
+        found.append(_change("layers_removed", abs(towers[0] - towers[1]), "layers", larger))
     if a.experts != b.experts:
         found.append(_change("experts_from_dense"))
     elif a.width != b.width and a.width and b.width:
@@ -163,9 +166,13 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     matched = {name: findings.get(name) for name in ("unit_partners", "turned_partners")}
     # Units of strangers can look like each other's partners; whether they are, two tensors must say.
     strangers = isinstance(matched["unit_partners"], Evidence) and not any(links(n, f) for n, f in matched.items())
-    units = [row["a"] for row in moved if row["a"] in in_units and not strangers]
+    named = any(has_role(name, "attention") for name in comparison.layout_a.learned)
+    rest = [row["a"] for row in moved if row["a"] not in in_units and row["a"] not in tables]
     tokens = [row["a"] for row in moved if row["a"] in tables]
-    heads = [row["a"] for row in moved if row["a"] not in in_units and row["a"] not in tables]
+    # Without names a matrix that holds no units is one of attention; with names only what is called so.
+    heads = [a for a in rest if len(comparison.a.shapes[a]) == 2 and (has_role(a, "attention") or not named)]
+    units = [row["a"] for row in moved if row["a"] in in_units and not strangers]
+    units += [a for a in rest if a not in heads]
     if tokens:
         found.append(_change("vocabulary_permuted", len(tokens), "tensors"))
     if units:

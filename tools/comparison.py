@@ -6,7 +6,7 @@ re-ordered, so the pairing cannot favour the unit order that the exact test judg
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -231,6 +231,16 @@ class Comparison:
             for side in SIDES
         ]
         return bool(shapes[0]) and shapes[0] == shapes[1]
+
+    @property
+    def layers_beside_the_main_ones(self) -> tuple[int, int]:
+        """How many layers of a and of b lie outside their main streams and have a shape that both have there."""
+        counts = [
+            Counter(_shape_of_units(units) for units in layout.hidden_units if units not in layout.main_layers)
+            for layout in (self.layout_a, self.layout_b)
+        ]
+        both = counts[0].keys() & counts[1].keys()
+        return sum(counts[0][shape] for shape in both), sum(counts[1][shape] for shape in both)
 
     def _mean_likeness(self, pairs: Sequence[UnitPair]) -> float:
         """How alike the fingerprints of the paired tensors are on average."""

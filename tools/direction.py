@@ -135,7 +135,7 @@ def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: C
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     for change in size_changes(comparison, findings, part):
         if change["kind"] == "layers_removed":
-            yield "a" if a.layers < b.layers else "b", "it has some of the other's layers"
+            yield "b" if change["where"]["larger"] == "a" else "a", "it has some of the other's layers"
         elif change["kind"] == "layers_repeated":
             yield "a" if a.layers > b.layers else "b", "it has some of the other's layers twice"
         elif change["kind"] == "narrowed":

@@ -123,7 +123,10 @@ def _planted(comparison: Comparison) -> tuple[Model, Model]:
         return sides[1], sides[1]
     sizes = [_widths(side.layout) for side in sides]
     if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
-        return sides[1], sides[1]
+        # Where one side shows fewer tensors of a layer, that is all there is to find a copy by.
+        fewest = [min((len(u.members) for u in side.layout.hidden_units), default=0) for side in sides]
+        model = sides[0] if fewest[0] < fewest[1] else sides[1]
+        return model, model
     big = 0 if sizes[0] >= sizes[1] else 1
     wide, narrow = sizes[big], sizes[1 - big]
     assert wide is not None and narrow is not None

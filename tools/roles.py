@@ -40,6 +40,8 @@ FEWEST_LEVELS = 4
 TABLE_RESIDUAL = 1e-4
 # So many rows and columns that each repeat the one before, moved by one, are no accident.
 FEWEST_ROWS_OF_DISTANCES = 4
+# Shorter rows are followed by a recurrence of eight terms too often.
+FEWEST_IN_A_ROW = 24
 CONTENT_SAMPLE = 65_536
 # Up to this size whole checkpoints are read; above it samples and some layers stand for the rest.
 READ_ALL_BYTES = 256 * 2**20
@@ -421,7 +423,7 @@ class Layout:
             self._fixed[name] = (
                 not bool(torch.isfinite(values).all())
                 or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
-                or _is_table(values)
+                or _is_table(values.reshape(-1, shape[-1]) if len(shape) > 2 and shape[0] == 1 else values)
                 or self._tells_distances(name, values)
             )
         return self._fixed[name]
@@ -509,7 +511,8 @@ class Layout:
             back = (inner, width) in counts or (2 * inner, width) in counts
             # Nothing but its width tells which side of a tower's matrices is the hidden one.
             wide = inner > width or (width == main and inner != width)
-            if wide and inner >= FEWEST_UNITS and back and self._is_stream(width, inner):
+            # What maps one stream into another and back holds numbers of that stream, as around narrow token tables.
+            if wide and inner not in known and inner >= FEWEST_UNITS and back and self._is_stream(width, inner):
                 widest[width] = max(widest.get(width, 0), inner)
         if main is None or (main not in widest and main not in known):
             return ()
@@ -517,7 +520,16 @@ class Layout:
         for width, inner in widest.items():
             if width not in known:
                 found += self._shaped_stream(names, counts, width, inner)
-        return tuple(found)
+        if self.embedding is not None:
+            return tuple(found)
+        # Without tokens the wide side may be what goes in and comes out: frequencies, pixels, points in time.
+        return tuple(u for u in found if not any(_neighbours_alike(self._first_units(m)) for m in u.members))
+
+    def _first_units(self, member: Member) -> torch.Tensor:
+        if member.axis == 0:
+            stop = min(member.stop, member.start + NEIGHBOURS_READ)
+            return self.checkpoint.read_rows(member.name, member.start, stop).float().flatten(1)
+        return unit_vectors(self.checkpoint, member)[:NEIGHBOURS_READ]
 
     def _shaped_stream(
         self, names: Sequence[str], counts: Counter[tuple[int, ...]], width: int, inner: int
@@ -581,10 +593,9 @@ class Layout:
             features = self.size(name) // shape[0]
             if features < 4 or (len(shape) == 2 and not self._is_linear(name)):
                 continue
-            if _neighbours_alike(self.checkpoint.read_rows(name, 0, min(shape[0], NEIGHBOURS_READ)).float().flatten(1)):
-                continue
-            part = "conv" if len(shape) > 2 else "lone"
-            found.append(HiddenUnits(name, order, shape[0], features, (Member(name, 0, 0, shape[0], part),)))
+            member = Member(name, 0, 0, shape[0], "conv" if len(shape) > 2 else "lone")
+            if not _neighbours_alike(self._first_units(member)):
+                found.append(HiddenUnits(name, order, shape[0], features, (member,)))
         return tuple(found)
 
     def _is_linear(self, name: str) -> bool:
@@ -658,7 +669,7 @@ def _is_table(values: torch.Tensor) -> bool:
     """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
     if (values == 0).float().mean() > 0.8 and (values >= 0).all():
         return True
-    return _is_grid(values) or any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= 48)
+    return _is_grid(values) or any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= FEWEST_IN_A_ROW)
 
 
 def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from tests.small_models import WORDS, Small, tensors_of, tokenizer_json, trained, tuned
+from tests.small_models import WORDS, Held, Small, tensors_of, tokenizer_json, trained, tuned
 from tools.audit import compare
+from tools.changes import size_changes
 from tools.comparison import Comparison
 from tools.gauge import is_permutation
+from tools.measuring import ask_all
 from tools.perturbations import Amount, perturbation_named
-from tools.verdict import LINKED
+from tools.probes import unit_order
+from tools.verdict import LINKED, decide
 
 
 def disguised(model: Small, *changes: tuple[str, Amount]) -> Small:
@@ -130,3 +133,56 @@ def test_models_swapped_give_the_mirrored_answer_with_any_seed(name: str, tmp_pa
         assert [again[key] for key in ("answer", "because", "direction", "changes")] == [
             first[key] for key in ("answer", "because", "direction", "changes")
         ]
+
+
+def random(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_channels_in_another_order_are_undone_in_what_reads_them_too() -> None:
+    tensors = {f"conv{i}.weight": random(32, 32, 3, 3, seed=i) for i in range(4)}
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(9))
+    first, second = tensors["conv1.weight"][order], tensors["conv2.weight"][:, order]
+    moved = tensors | {"conv1.weight": first, "conv2.weight": second}
+    comparison = Comparison(Held(moved), Held(tensors))
+    pairs = {pair.a: pair for pair in comparison.tensor_pairs}
+    assert {name for name, pair in pairs.items() if pair.partners is not None} == {"conv1.weight", "conv2.weight"}
+    for pair in pairs.values():
+        assert torch.equal(*comparison.pair_values(pair))
+
+
+def test_the_order_of_units_is_undone_in_all_parts_of_a_fused_tensor() -> None:
+    names = {"in": "layers.0.mlp.gate_up.weight", "out": "layers.0.mlp.down.weight"}
+    tensors = {names["in"]: random(192, 64, seed=1), names["out"]: random(64, 96, seed=2)}
+    tensors["embed_tokens.weight"] = random(300, 64, seed=3)
+    order = torch.randperm(96, generator=torch.Generator().manual_seed(9))
+    fused = torch.cat([order, order + 96])
+    moved = tensors | {names["in"]: tensors[names["in"]][fused], names["out"]: tensors[names["out"]][:, order]}
+    comparison = Comparison(Held(moved), Held(tensors))
+    for pair in comparison.tensor_pairs:
+        assert torch.equal(*comparison.pair_values(pair))
+
+
+def test_layers_of_which_one_side_shows_less_are_still_held_against_each_other() -> None:
+    tensors = {f"layers.{i}.{n}": random(*s, seed=i) for i in range(3) for n, s in (
+        ("fc1.weight", (96, 64)), ("fc2.weight", (64, 96)), ("norm.weight", (64,)),
+    )}  # fmt: skip
+    nameless = {f"t{i:02d}": value for i, value in enumerate(tensors.values())}
+    comparison = Comparison(Held(nameless), Held(tensors))
+    assert {len(units.members) for units in comparison.layers("a")} == {1}
+    assert len(comparison.unit_pairs) == 3 and unit_order.measure(comparison).log10_pvalue < -100.0
+
+
+def test_a_layer_that_a_tower_has_lost_is_missed() -> None:
+    def layers(prefix: str, width: int, count: int) -> dict[str, torch.Tensor]:
+        parts = {"fc1.weight": (3 * width, width), "fc2.weight": (width, 3 * width), "n.weight": (width,)}
+        return {f"{prefix}.{i}.{n}": random(*s, seed=i + width) for i in range(count) for n, s in parts.items()}
+
+    language = {"embed_tokens.weight": random(300, 64, seed=3), **layers("model.layers", 64, 2)}
+    whole, cut = (Held(language | layers("vision_tower.layers", 32, count)) for count in (3, 2))
+    findings = ask_all(Comparison(cut, whole), None, context=False)
+    assert decide(findings, None, True).answer == "derived"
+    found = size_changes(Comparison(cut, whole), findings)
+    assert [(change["kind"], change["amount"], change["where"]) for change in found] == [
+        ("layers_removed", 1, {"larger": "b"})
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -30,6 +31,13 @@ ROLES = {
     "model.layers.3.self_attn.o_proj.weight": "attention_output",
     "bert.encoder.layer.0.attention.output.dense.weight": "attention_output",
     "layers.0.attention.wo.weight": "attention_output",
+    "encoder.block.0.layer.0.SelfAttention.o.weight": "attention_output",
+    "encoder.block.0.layer.0.SelfAttention.v.weight": "value",
+    "encoder.layer.0.attention.attn.q.weight": "query",
+    "transformer.layer.0.attention.v_lin.weight": "value",
+    "deberta.encoder.layer.0.attention.self.value_proj.weight": "value",
+    "model.layers.0.attn.Wo.weight": "attention_output",
+    "lstm.weight_ih_l0_reverse": "recurrent",
     "model.layers.0.mlp.gate_proj.weight": "gate",
     "layers.0.feed_forward.w1.weight": "gate",
     "model.layers.0.mlp.up_proj.weight": "up",
@@ -71,6 +79,18 @@ def test_learned_tensors_are_no_buffers_by_name(name: str) -> None:
     assert not has_role(name, "buffer")
 
 
+FEED_FORWARD = [
+    "encoder.block.0.layer.1.DenseReluDense.wo.weight",
+    "model.layers.0.mlp.Wo.weight",
+    "down_blocks.0.attentions.1.transformer_blocks.0.ff.net.2.weight",
+]
+
+
+@pytest.mark.parametrize("name", FEED_FORWARD)
+def test_what_feed_forward_layers_write_is_no_attention(name: str) -> None:
+    assert not has_role(name, "attention") and not has_role(name, "attention_output")
+
+
 def test_every_pattern_is_used_by_some_name() -> None:
     assert set(ROLES.values()) <= set(name_patterns())
 
@@ -85,6 +105,8 @@ def test_layers_and_blocks() -> None:
     assert block_of("model.layers.2.mlp.up_proj.weight") == "model.layers.2"
     assert block_of("layers.0.experts.3.w1") == "layers.0.experts.3"
     assert block_of("lm_head.weight") is None
+    assert block_of("decoder.block.0.layer.2.DenseReluDense.wi_1.weight") == "decoder.block.0.layer.2"
+    assert block_of("h.3.ln_2.weight") == "h.3" and block_of("t_001") == "t_001"
 
 
 def rotary(length: int = 128, width: int = 64) -> torch.Tensor:
@@ -93,7 +115,17 @@ def rotary(length: int = 128, width: int = 64) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def on_a_square(side: int = 8, width: int = 32) -> torch.Tensor:
+    """Sines and cosines of the row and of the column of each patch of a picture, behind a token of its own."""
+    places = rotary(side, width // 2)
+    square = torch.cat([places.repeat_interleave(side, 0), places.repeat(side, 1)], dim=1)
+    return torch.cat([torch.zeros(1, width), square])[None]
+
+
 NOT_LEARNED = {
+    "pos_embed": on_a_square(),
+    "few_places": rotary(32),
+    "places_of_one_text": rotary()[None],
     "bn.running_mean": random(64, 64),
     "bn.num_batches_tracked": torch.tensor(5),
     "steps": torch.arange(4096).reshape(64, 64),
@@ -246,6 +278,109 @@ def test_attention_and_tokens_are_no_hidden_units() -> None:
     square = {f"model.layers.{i}.self_attn.{p}_proj.weight": random(64, 32, seed=i) for i in range(2) for p in "qkv"}
     square |= {f"model.layers.{i}.self_attn.o_proj.weight": random(32, 64, seed=i) for i in range(2)}
     assert Layout(Held({"model.embed_tokens.weight": random(VOCABULARY, 32), **square})).hidden_units == ()
+
+
+LAYERS_OF_FAMILIES = {
+    "t5": ("encoder.block.{}.layer.1.DenseReluDense.", {"wi.weight": (96, 64), "wo.weight": (64, 96)}),
+    "t5, gated": (
+        "decoder.block.{}.layer.2.DenseReluDense.",
+        {"wi_0.weight": (96, 64), "wi_1.weight": (96, 64), "wo.weight": (64, 96)},
+    ),
+    "modernbert": ("model.layers.{}.mlp.", {"Wi.weight": (192, 64), "Wo.weight": (64, 96)}),
+    "xlnet": ("transformer.layer.{}.ff.", {"layer_1.weight": (96, 64), "layer_2.weight": (64, 96)}),
+    "patchtst": ("model.encoder.layers.{}.ff.", {"0.weight": (96, 64), "3.weight": (64, 96)}),
+    "diffusers": (
+        "up_blocks.{}.attentions.0.transformer_blocks.0.ff.net.", {"0.proj.weight": (192, 64), "2.weight": (64, 96)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", LAYERS_OF_FAMILIES)
+def test_feed_forward_layers_of_many_families(family: str) -> None:
+    prefix, shapes = LAYERS_OF_FAMILIES[family]
+    tensors = {"shared.weight": random(VOCABULARY, 64)}
+    for i in range(3):
+        block = prefix.format(i)
+        tensors |= {block + name: random(*shape, seed=7 * i + k) for k, (name, shape) in enumerate(shapes.items())}
+        tensors[f"{block}norm.weight"] = random(64, seed=i)
+        tensors |= {f"{prefix.partition('{}')[0]}{i}.self_attn.{p}_proj.weight": random(64, 64) for p in "qkvo"}
+    units = Layout(Held(tensors)).hidden_units
+    assert [(u.width, u.features, u.kind) for u in units] == [(96, 64, "mlp")] * 3
+    gated = sum(shape[0] for shape in shapes.values()) > 96 + 64
+    assert {len(u.members) for u in units} == {3 if gated else 2}
+
+
+def test_a_narrow_token_table_is_mapped_into_the_stream_by_no_hidden_layer() -> None:
+    layers = {f"encoder.layer.{i}.{n}.dense.weight": random(*s, seed=i) for i in range(2) for n, s in (
+        ("intermediate", (256, 64)), ("output", (64, 256)),
+    )}  # fmt: skip
+    vectors = {f"encoder.layer.{i}.LayerNorm.{n}": random(64, seed=i) for i in range(2) for n in ("weight", "bias")}
+    maps = {"embeddings_project.weight": random(64, 32), "predictions.dense.weight": random(32, 64)}
+    values = {f"encoder.layer.{i}.attention.self.value.weight": random(64, 64, seed=i) for i in range(2)}
+    tensors = {"embeddings.word_embeddings.weight": random(VOCABULARY, 32), **layers, **vectors, **maps, **values}
+    layout = Layout(Held(tensors, config={"hidden_size": 64, "embedding_size": 32, "num_attention_heads": 4}))
+    assert [(u.width, u.features) for u in layout.main_layers] == [(256, 64)] * 2
+    assert layout.hidden_units == layout.main_layers
+    assert [(u.width, u.features) for u in layout.value_units] == [(16, 64)] * 8
+
+
+def test_recurrent_layers() -> None:
+    shapes = {"rnn.weight_ih_l0": (128, 24), "rnn.weight_hh_l0": (128, 32), "gru.weight_ih_l1": (96, 32)}
+    tensors = {name: random(*shape, seed=len(name)) for name, shape in shapes.items()}
+    tensors |= {"gru.weight_hh_l1": random(96, 32, seed=1), "embedding.weight": random(VOCABULARY, 24)}
+    units = Layout(Held(tensors)).hidden_units
+    assert [(u.label, u.kind, u.width, u.features, len(u.members)) for u in units] == [
+        ("rnn.weight_ih_l0", "recurrent", 32, 24, 4), ("gru.weight_ih_l1", "recurrent", 32, 32, 3),
+    ]  # fmt: skip
+
+
+def chain(*widths: int) -> dict[str, torch.Tensor]:
+    """Linear layers one after the other, each with its bias."""
+    pairs = [(f"{2 * i}", wide, narrow) for i, (narrow, wide) in enumerate(pairwise(widths))]
+    weights = {f"{name}.weight": random(wide, narrow, seed=int(name)) for name, wide, narrow in pairs}
+    return weights | {f"{name}.bias": random(wide, seed=int(name)) for name, wide, _ in pairs}
+
+
+def test_chains_of_linear_layers() -> None:
+    tensors = chain(20, 96, 64, 3)
+    assert [(u.label, u.width, u.kind) for u in Layout(Held(tensors)).hidden_units] == [
+        ("0.weight", 96, "lone"), ("2.weight", 64, "lone"),
+    ]  # fmt: skip
+    # Rows of a table have no bias; whether any are units nobody can tell.
+    tensors["places.weight"] = random(64, 20)
+    assert {u.label for u in Layout(Held(tensors)).hidden_units} == {"0.weight", "2.weight"}
+
+
+def test_rows_whose_order_means_something_are_no_hidden_units() -> None:
+    tensors = chain(80, 96, 64, 80)
+    smooth = torch.nn.functional.avg_pool1d(random(1, 64, 88), 9, 1)[0].T
+    assert [u.label for u in Layout(Held(tensors)).hidden_units] == ["0.weight", "2.weight", "4.weight"]
+    # What comes out lies along frequencies, points in time or pixels, in one order in strangers too.
+    units = Layout(Held(tensors | {"4.weight": smooth})).hidden_units
+    assert [u.label for u in units] == ["0.weight", "2.weight"]
+
+
+def test_what_goes_in_and_comes_out_is_not_hidden() -> None:
+    smooth = torch.nn.functional.avg_pool1d(random(1, 96, 88), 9, 1)[0]
+    units = Layout(Held(chain(80, 96, 80) | {"0.weight": smooth, "2.weight": smooth.T.contiguous()})).hidden_units
+    assert all(u.width == 96 for u in units)
+
+
+def test_small_layers_within_convolutions_do_not_silence_their_channels() -> None:
+    convolutions = {f"conv{i}.weight": random(64, 64, 3, 3, seed=i) for i in range(3)}
+    layer = {"mid.0.ff.net.0.proj.weight": random(512, 64), "mid.0.ff.net.2.weight": random(64, 256)}
+    vectors = {f"norm{i}.weight": random(64, seed=i) for i in range(3)}
+    units = Layout(Held(convolutions | layer | vectors)).hidden_units
+    assert sorted({u.kind for u in units}) == ["conv", "mlp"]
+
+
+def test_roles_do_not_depend_on_the_order_of_the_file() -> None:
+    tensors = {f"layer{i}.conv.weight": random(w, v, 3, 3, seed=w) for i, (v, w) in enumerate([(3, 24), (24, 48)])}
+    tensors |= {f"layer{i}.bn.{n}": random(w, seed=w) for i, w in enumerate((24, 48)) for n in ("weight", "bias")}
+    tensors["fc.weight"] = random(8, 48)
+    one, other = Layout(Held(tensors)), Layout(Held(dict(reversed(tensors.items()))))
+    assert one.residual_width == other.residual_width and one.units_per_layer == other.units_per_layer
+    assert len(one.main_layers) == len(other.main_layers) == 2
 
 
 def test_the_gain_before_a_layer() -> None:

@@ -70,10 +70,11 @@ def measure(comparison: Comparison) -> Finding:
     for row in rows:
         sizes[row["kind"]] += row["n"]
     total = sum(sizes.values())
+    beside = comparison.layers_beside_the_main_ones
     where = {
         "coordinates": coordinates,
-        "layers_of_a": len(comparison.layout_a.main_layers) or comparison.layout_a.depth,
-        "layers_of_b": len(comparison.layout_b.main_layers) or comparison.layout_b.depth,
+        "layers_of_a": (len(comparison.layout_a.main_layers) or comparison.layout_a.depth) + beside[0],
+        "layers_of_b": (len(comparison.layout_b.main_layers) or comparison.layout_b.depth) + beside[1],
         "units_of_a": comparison.layout_a.units_per_layer,
         "units_of_b": comparison.layout_b.units_per_layer,
         "shares": {kind: size / total for kind, size in sorted(sizes.items())},
