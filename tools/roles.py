@@ -28,6 +28,8 @@ from tools.checkpoint import Checkpoint
 FEWEST_UNITS = 16
 # Parts of a model with a residual stream of their own.
 TOWERS = ("vision", "audio")
+# A stream with so many times fewer numbers in its layers than the others is not the main one.
+LITTLE = 10
 # A tensor whose values repeat this much (masks, constants, small integer tables) was not learned.
 FEWEST_DISTINCT_VALUES = 32
 # Where they are looked for before all values are.
@@ -156,10 +158,10 @@ def layer_of(name: str) -> int | None:
 def block_of(name: str) -> str | None:
     """The name up to its last whole number: `layers.0`, `layers.0.experts.3`; None where there is no number.
 
-    In `layers.0.wi_1.weight` the last number only tells two tensors of a layer apart.
+    In `layers.0.wi_1.weight` the last number only tells two matrices of a layer apart.
     """
     found = list(re.finditer(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name))
-    if len(found) > 1 and re.search(r"_\d+(?:\.(?:weight|bias))?$", name):
+    if len(found) > 1 and re.search(r"\b(?:wi|layer|linear|lin|fc|dense|conv)_\d+(?:\.(?:weight|bias))?$", name):
         found.pop()
     return name[: found[-1].end()] if found else None
 
@@ -272,10 +274,15 @@ class Layout:
     @cached_property
     def main_layers(self) -> tuple[HiddenUnits, ...]:
         """The layers that read and write the main residual stream, not that of a tower; all where none does."""
-        return tuple(u for u in self.hidden_units if self.in_main_stream(u)) or self.hidden_units
+        main = tuple(u for u in self.hidden_units if self.in_main_stream(u))
+        rest = tuple(u for u in self.hidden_units if u not in main)
+        # A table narrower than the stream is mapped into it and back, and nothing else has its width.
+        others = sum(self.numbers(u) for u in rest if u.kind != "conv" and not in_tower(u.label))
+        little = LITTLE * sum(map(self.numbers, main)) < others
+        return rest if little or not main else main
 
     def in_main_stream(self, units: HiddenUnits) -> bool:
-        """Whether these units read and write the main residual stream, not that of a tower."""
+        """Whether these units read and write a stream as wide as the token vectors, as those of a tower seldom do."""
         return units.features == self.residual_width and units.kind != "conv"
 
     @property

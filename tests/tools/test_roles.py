@@ -106,7 +106,7 @@ def test_layers_and_blocks() -> None:
     assert block_of("layers.0.experts.3.w1") == "layers.0.experts.3"
     assert block_of("lm_head.weight") is None
     assert block_of("decoder.block.0.layer.2.DenseReluDense.wi_1.weight") == "decoder.block.0.layer.2"
-    assert block_of("h.3.ln_2.weight") == "h.3" and block_of("t_001") == "t_001"
+    assert block_of("transformer.layer.3.ff.layer_2.bias") == "transformer.layer.3" and block_of("t_001") == "t_001"
 
 
 def rotary(length: int = 128, width: int = 64) -> torch.Tensor:
