@@ -11,7 +11,7 @@ from tools.comparison import SIDES, Comparison
 from tools.depth import LayerMap, layer_map
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
-from tools.roles import Layout, has_role
+from tools.roles import Layout, has_role, layer_of
 from tools.verdict import Answer, linked_share, links
 
 # So many tensors of a kind are named one by one.
@@ -85,6 +85,9 @@ def size_changes(
 ) -> list[dict[str, Any]]:
     """Changes of size: tokens, layers, widths, experts. `part` is what was read of large models."""
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
+    # Without names on one side a mixture's experts look like as many layers.
+    named = [any(layer_of(name) is not None for name in side.shapes) for side in (comparison.a, comparison.b)]
+    countable = named[0] == named[1] or not (a.experts or b.experts)
     found = []
     if a.tokens != b.tokens and a.tokens and b.tokens:
         where = {
@@ -92,7 +95,7 @@ def size_changes(
             "share_kept": _share_kept(comparison, a.tokens, b.tokens),
         }
         found.append(_change("vocabulary_extended", abs(a.tokens - b.tokens), "tokens", where))
-    if a.layers != b.layers and a.layers and b.layers:
+    if a.layers != b.layers and a.layers and b.layers and countable:
         same, layers = findings.get("same_values"), _layer_map(part or comparison, findings)
         repeated = isinstance(same, Evidence) and same.statistic == 1.0 and same.where["repeated"]
         depths: dict[str, Any] = {"larger": "a" if a.layers > b.layers else "b"}
@@ -105,9 +108,9 @@ def size_changes(
     elif (towers := comparison.layers_beside_the_main_ones)[0] != towers[1]:
         larger = {"larger": "a" if towers[0] > towers[1] else "b"}
         found.append(_change("layers_removed", abs(towers[0] - towers[1]), "layers", larger))
-    if a.experts != b.experts:
+    if a.experts != b.experts and countable:
         found.append(_change("experts_from_dense"))
-    elif a.width != b.width and a.width and b.width:
+    elif a.experts == b.experts and a.width != b.width and a.width and b.width:
         found.append(_change("narrowed", min(a.width, b.width) / max(a.width, b.width), "share of the hidden units"))
     return found
 

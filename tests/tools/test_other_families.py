@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.small_models import HEADS, WIDTH, Held, fresh, tensors_of
+from tools.changes import size_changes
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.gauge import NoGauge, in_coordinates, residual_axes
@@ -150,3 +151,35 @@ def test_token_coordinates_of_state_spaces_are_matched() -> None:
     stranger = probe.measure(Comparison(state_space(1), state_space(2)))
     assert isinstance(copy, Evidence) and copy.statistic > 0.99
     assert isinstance(stranger, Evidence) and abs(stranger.statistic) < 0.9
+
+
+def test_layers_of_which_names_show_more_are_still_paired() -> None:
+    model = fresh("neox", 1).held()
+    renamed = perturbation_named("rename_tensors").apply(model, "all", 3)
+    assert {len(u.members) for u in Layout(renamed).hidden_units} == {1}
+    found = probe_named("unit_order").measure(
+        Comparison(perturbation_named("add_noise").apply(renamed, 0.05, 3), model)
+    )
+    assert isinstance(found, Evidence) and found.statistic > 0.99
+
+
+def test_a_mixture_without_names_has_no_other_number_of_layers() -> None:
+    experts = {
+        f"model.layers.{layer}.experts.{i}.{name}.weight": random(*shape, seed=100 * layer + 10 * i + len(name))
+        for layer in (0, 1)
+        for i in range(3)
+        for name, shape in (("w1", (48, 32)), ("w2", (32, 48)), ("w3x", (48, 32)))
+    }
+    model = Held({"model.embed_tokens.weight": random(200, 32)} | experts)
+    renamed = perturbation_named("rename_tensors").apply(model, "all", 3)
+    assert size_changes(Comparison(renamed, model), {}) == []
+
+
+def test_a_rotation_is_seen_although_a_part_of_attention_keeps_its_values() -> None:
+    # Between two narrow layers inside attention (DeepSeek) nothing has the coordinates of the stream.
+    model = fresh("llama", 1)
+    inside = {f"model.layers.{i}.self_attn.q_b_proj.weight": random(48, 48, seed=i) for i in (0, 1)}
+    whole = Held(model.tensors | inside, model.config, model.files)
+    turned = perturbation_named("rotate_residual").apply(whole, "all", 3)
+    found = probe_named("difference_shape").measure(Comparison(turned, whole))
+    assert isinstance(found, Evidence) and found.where["coordinates"] == "rotated"
