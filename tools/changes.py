@@ -105,7 +105,7 @@ def size_changes(
             depths |= {f"again_in_{side}": layers.again(side) for side in SIDES if repeated}
         kind = "layers_repeated" if repeated else "layers_removed"
         found.append(_change(kind, abs(a.layers - b.layers), "layers", depths))
-    elif (towers := comparison.layers_beside_the_main_ones)[0] != towers[1]:
+    elif countable and (towers := comparison.layers_beside_the_main_ones)[0] != towers[1]:
         larger = {"larger": "a" if towers[0] > towers[1] else "b"}
         found.append(_change("layers_removed", abs(towers[0] - towers[1]), "layers", larger))
     if a.experts != b.experts and countable:
