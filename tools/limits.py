@@ -102,7 +102,7 @@ TEXTS: dict[str, dict[str, str]] = {
     "no_turned_reordered_power": {
         "en": "In models of this kind a copy with re-ordered units, turned coordinates and newly learned token tables, all "
         "at once, would not have been noticed.",
-        "zh": "在这类模型里，如果副本既打乱了神经元、又转动了坐标，还重新学习了词元表，本次检测是发现不了的。",
+        "zh": "在这类模型里，如果副本既打乱了隐藏单元、又转动了坐标，还重新学习了词元表，本次检测是发现不了的。",
     },
     "no_reordered_power": {
         "en": "In models of this kind a copy whose units were put into another order would not have been noticed.",

@@ -203,7 +203,7 @@ TEXT: dict[str, Words] = {
     },
     "power_turned_reordered": {
         "en": "So would one with all of these, its units re-ordered as well, and noise of {percent}.",
-        "zh": "即使这些全都做了、神经元也被重新排序、再加 {percent} 的噪声，也会被认出来。",
+        "zh": "即使这些全都做了、隐藏单元也被重新排序、再加 {percent} 的噪声，也会被认出来。",
     },
     "power_merge": {
         "en": "Had {caught} of one model been mixed into the other, it would have been noticed; with {missed} it would not.",
