@@ -65,8 +65,8 @@ class Progress:
 def stoppable(work: Callable[[], Made], check: Callable[[], None]) -> Made:
     """What `work` returns or raises; `check` is called meanwhile and may raise Cancelled.
 
-    For computations of seconds in one call of a library. After a stop the call runs to its end, and nobody hears of it:
-    `work` must only compute.
+    For computations of seconds in one call of a library. After a stop the call runs to its end, and nobody hears of it,
+    but the program waits for it before it ends: `work` must only compute.
     """
     result: Future[Made] = Future()
 
@@ -78,7 +78,8 @@ def stoppable(work: Callable[[], Made], check: Callable[[], None]) -> Made:
         except BaseException as error:
             result.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    # No daemon: one that is still computing when the program ends would abort it.
+    threading.Thread(target=run).start()
     while True:
         check()
         try:
