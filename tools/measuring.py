@@ -18,7 +18,6 @@ from tools.moving import MovedComparison
 from tools.power import measure_power
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
-from tools.read_ahead import ReadAhead
 from tools.reading import (
     AlignedComparison,
     MostDifferent,
@@ -95,8 +94,7 @@ def measure(comparison: Comparison, listener: Listener | None, progress: Progres
     parts = [comparison.a, comparison.b] + ([comparison.base] if comparison.base is not None else [])
     progress = progress or Progress(listener, comparison.stop)
     if has_weights and is_large(parts):
-        with ReadAhead(comparison.a, comparison.b) as ahead:
-            return _measure_large(comparison, listener, progress, ahead)
+        return _measure_large(comparison, listener, progress)
     if _far_away(parts):
         progress.expect(parts, sum(part.bytes_total for part in parts))
     started = time.monotonic()
@@ -119,19 +117,17 @@ def ask_all(comparison: Comparison, listener: Listener | None, *, context: bool 
     return measured.findings
 
 
-def _measure_large(comparison: Comparison, listener: Listener | None, progress: Progress, ahead: ReadAhead) -> Measured:
+def _measure_large(comparison: Comparison, listener: Listener | None, progress: Progress) -> Measured:
     parts = [comparison.a, comparison.b]
     started = time.monotonic()
     tell(listener, "open", "started", None, None)
     models = declared_comparison(comparison)
     sample = sampled_comparison(models, progress)
-    if comparison.full:
-        ahead.begin()
     _refuse(models, sample)
     tell(listener, "open", "done", time.monotonic() - started, None)
     measured = Measured(models, sample, everything=False)
     if comparison.full:
-        _stream(measured, sample, listener, progress, ahead)
+        _stream(measured, sample, listener, progress)
     for name in _in_order(all_probes()):
         if name not in measured.findings and name != OF_WHOLE_LAYERS:
             measured.ask(name, models if name in OF_DECLARATIONS else sample, listener)
@@ -139,7 +135,7 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
         # Only the rest of the bytes tells whether the two are identical.
         models.full = True
         sample = sampled_comparison(models, progress)
-        _stream(measured, sample, listener, progress, ahead)
+        _stream(measured, sample, listener, progress)
     aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
     if OF_WHOLE_LAYERS not in measured.findings:
         measured.ask(OF_WHOLE_LAYERS, aligned, listener)
@@ -164,9 +160,7 @@ def _in_place(measured: Measured) -> bool:
     return links("unit_order", measured.findings["unit_order"])
 
 
-def _stream(
-    measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress, ahead: ReadAhead
-) -> None:
+def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
     """Read everything; what does not depend on it is asked meanwhile. Equality is judged where the two differ most."""
     started = time.monotonic()
     both = measured.models.a, measured.models.b
@@ -174,7 +168,7 @@ def _stream(
     pairs = [pair for pair in sample.tensor_pairs if sample.a.shapes[pair.a]]
     tell(listener, "read", "started", None, None)
     found = MostDifferent(sample)
-    with Stream(*both, pairs, sample.stop, ahead) as stream:
+    with Stream(*both, pairs, sample.stop) as stream:
         for name in _in_order(all_probes()):
             if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
                 measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)

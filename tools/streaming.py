@@ -19,7 +19,6 @@ import torch
 from tools.checkpoint import Checkpoint, Stop
 from tools.comparison import TensorPair
 from tools.errors import Cancelled, UserError
-from tools.read_ahead import ReadAhead
 
 # Values of each side read and subtracted at once: what is read is used while the processor's cache still holds it.
 BLOCK_VALUES = 2**18
@@ -58,10 +57,8 @@ class _Open:
 class Stream:
     """The pass over both files, in a's order, by workers of its own; leave the context to end it early."""
 
-    def __init__(
-        self, a: Checkpoint, b: Checkpoint, pairs: Sequence[TensorPair], stop: Stop | None, ahead: ReadAhead
-    ) -> None:
-        self._a, self._b, self._stop, self._ahead = a, b, stop, ahead
+    def __init__(self, a: Checkpoint, b: Checkpoint, pairs: Sequence[TensorPair], stop: Stop | None) -> None:
+        self._a, self._b, self._stop = a, b, stop
         place = {name: i for i, name in enumerate(a.shapes)}
         pairs = sorted(pairs, key=lambda pair: place[pair.a])
         self._parts = [part for pair in pairs for part in self._parts_of(pair)]
@@ -73,7 +70,6 @@ class Stream:
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:
-        self._ahead.follow([(whole.pair.a, whole.pair.b, start, stop) for whole, start, stop in self._parts])
         self._parts.reverse()
         for worker in self._workers:
             worker.start()
@@ -116,7 +112,6 @@ class Stream:
             self._found.put(error)
 
     def _next(self) -> tuple[_Open, int, int] | None:
-        self._ahead.taken()
         with self._lock:
             return self._parts.pop() if self._parts else None
 

@@ -15,7 +15,6 @@ from tools import streaming
 from tools.audit import compare
 from tools.comparison import TensorPair
 from tools.errors import Cancelled, UserError
-from tools.read_ahead import ReadAhead
 from tools.sources import open_checkpoint
 from tools.view import SeenCheckpoint, unchanged
 
@@ -149,10 +148,9 @@ def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: 
     with (
         open_checkpoint(saved(tmp_path, "a", model)) as a,
         open_checkpoint(saved(tmp_path, "b", noisy(model, 0.1))) as b,
-        ReadAhead(a, b) as ahead,
     ):
         pairs = [TensorPair(name, name, 0, None) for name, shape in a.shapes.items() if len(shape) == 2]
-        with pytest.raises(Cancelled), streaming.Stream(a, b, pairs, pressed.is_set, ahead) as stream:
+        with pytest.raises(Cancelled), streaming.Stream(a, b, pairs, pressed.is_set) as stream:
             for _ in stream.results(lambda: None):
                 pressed.set()
                 begun = time.monotonic()
@@ -200,7 +198,7 @@ def test_the_rows_that_differ_most_do_not_depend_on_the_workers(
         found = []
         for workers in (1, 2):
             monkeypatch.setattr(streaming, "MOST_WORKERS", workers)
-            with ReadAhead(a, b) as ahead, streaming.Stream(a, b, pairs, None, ahead) as stream:
+            with streaming.Stream(a, b, pairs, None) as stream:
                 found.append({held.a: held for held in stream.results(lambda: None)})
         assert found[0] == found[1] and not found[0][name].equal
         start, stop = found[0][name].rows
