@@ -233,6 +233,15 @@ def tuned(kind: str, seed: int, language: int, steps: int = 25) -> Small:
     return small(train(model, language=language, steps=steps, rate=1e-3, draw=language))
 
 
+def with_new_tables(model: Small) -> Small:
+    """With token tables and a tokenizer of its own."""
+    draw = torch.Generator().manual_seed(11)
+    tables = [name for name in model.tensors if "embed_tokens" in name or "lm_head" in name]
+    drawn = {name: 0.02 * torch.randn(model.tensors[name].shape, generator=draw) for name in tables}
+    words = {"tokenizer.json": tokenizer_json([f"new{word}" for word in WORDS])}
+    return Small(model.tensors | drawn, model.config, words)
+
+
 def logits(model: torch.nn.Module) -> torch.Tensor:
     tokens = sentences(0, 5, count=4)
     with torch.no_grad():

@@ -18,13 +18,11 @@ from scipy.optimize import linear_sum_assignment
 from tools.gauge import nearest_rotation
 from tools.matching import centred_unit_rows, live_units, spread_indices
 from tools.progress import stoppable
-from tools.roles import FEWEST_UNITS, HiddenUnits
+from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 
 if TYPE_CHECKING:
     from tools.comparison import Comparison
 
-# Units that read or write a residual stream; what channels of convolutions read differs from layer to layer.
-KINDS = ("mlp", "lone")
 # A rotation costs the cube of the width; more layers add cost, not certainty.
 WIDEST, LAYERS = 1024, 16
 # How often means are multiplied by spreads, and how many of the products are kept as they are, each a random mixture.
@@ -146,7 +144,7 @@ def spreads_alike(pairs: Sequence[LayerPair], rotation: torch.Tensor) -> float:
 def _layers(comparison: Comparison, side: Literal["a", "b"]) -> list[TurningLayer]:
     found = []
     for units in comparison.layers(side):
-        if units.kind not in KINDS or units.features > WIDEST:
+        if units.kind not in STREAM_KINDS or units.features > WIDEST:
             continue
         comparison.check()
         if comparison.vectors(side, units.members[0]).shape[1] != units.features:

@@ -39,7 +39,9 @@ def merge_power(comparison: Comparison, notices: Notices) -> dict[str, Any]:
 def _finding(comparison: Comparison, share: float, child: Side) -> Finding:
     """What the sharpest probe says of a child with that share of the other model, beside that model."""
     pairs = comparison.unit_pairs_in_place
-    return unit_places.judged([(pair, _likeness(comparison, pair, share, child)) for pair in pairs])
+    return unit_places.judged(
+        comparison.layout_a, [(pair, _likeness(comparison, pair, share, child)) for pair in pairs]
+    )
 
 
 def _likeness(comparison: Comparison, pair: UnitPair, share: float, child: Side) -> np.ndarray:

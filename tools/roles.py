@@ -26,6 +26,8 @@ from tools.checkpoint import Checkpoint
 
 # Fewer units than this cannot be rarer than chance once several layers are looked at (16! is about 2e13).
 FEWEST_UNITS = 16
+# Units that read or write a residual stream; what channels of convolutions read differs from layer to layer.
+STREAM_KINDS = ("mlp", "lone")
 # Parts of a model with a residual stream of their own.
 TOWERS = ("vision", "audio")
 # A stream with so many times fewer numbers in its layers than the others is not the main one.
@@ -280,6 +282,10 @@ class Layout:
         others = sum(self.numbers(u) for u in rest if u.kind != "conv" and not in_tower(u.label))
         little = LITTLE * sum(map(self.numbers, main)) < others
         return rest if little or not main else main
+
+    def is_table(self, name: str) -> bool:
+        """Whether the tensor holds a vector for each token, or for each answer: the token table or a head."""
+        return name == self.embedding or has_role(name, "head")
 
     def in_main_stream(self, units: HiddenUnits) -> bool:
         """Whether these units read and write a stream as wide as the token vectors, as those of a tower seldom do."""

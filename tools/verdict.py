@@ -219,11 +219,11 @@ def has_layers_of_its_own(findings: Mapping[str, Finding]) -> bool:
 
     Then a tower or a token table is all that is shared, however many of the numbers it holds.
     """
-    by_probe = [
-        finding.where for name in (*IN_LAYERS, "unit_places") if isinstance(finding := findings.get(name), Evidence)
+    asked = [
+        [row["log10_pvalue"] for row in finding.where if row.get("main")]
+        for name in (*IN_LAYERS, "unit_places")
+        if isinstance(finding := findings.get(name), Evidence)
     ]
-    main = {row.get("a") for rows in by_probe for row in rows if row.get("main")}
-    asked = [[row["log10_pvalue"] for row in rows if row.get("main", row.get("a") in main)] for rows in by_probe]
     return any(asked) and all(min(fisher(logs), bonferroni(logs)) > LAYER_LOG10_PVALUE for logs in asked if logs)
 
 

@@ -330,6 +330,22 @@ def test_an_unknown_packing_is_a_limit_and_the_rest_is_used(tmp_path: Path) -> N
         assert sum(f"cannot be decoded here, of which nothing is said: {count}." in text for text in limits) == 1
 
 
+def assert_left_out(folder: Path, parts: Parts) -> None:
+    """The packed tensor is not among the model's, what lies beside it is."""
+    save_file(parts | {"norm.weight": torch.ones(4)}, folder / "model.safetensors")
+    model = open_checkpoint(str(folder))
+    assert "l.weight" not in model.shapes
+    assert torch.equal(model.read("norm.weight"), torch.ones(4))
+
+
+def assert_groups_refused(folder: Path, parts: Parts, groups: str) -> None:
+    for wrong in (-1, 4, 1 << 30):
+        parts[groups] = torch.full((128,), wrong, dtype=torch.int32)
+        save_file(parts, folder / "model.safetensors")
+        with pytest.raises(UserError):
+            open_checkpoint(str(folder)).read("l.weight")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -343,20 +359,11 @@ def test_an_unknown_packing_is_a_limit_and_the_rest_is_used(tmp_path: Path) -> N
     ],
 )
 def test_parts_that_do_not_fit_are_undecoded(tmp_path: Path, change: Parts) -> None:
-    parts = gptq("l.weight", torch.randn(128, 128)) | change
-    save_file(parts | {"norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
-    model = open_checkpoint(str(tmp_path))
-    assert "l.weight" not in model.shapes
-    assert torch.equal(model.read("norm.weight"), torch.ones(4))
+    assert_left_out(tmp_path, gptq("l.weight", torch.randn(128, 128)) | change)
 
 
 def test_groups_that_lead_nowhere(tmp_path: Path) -> None:
-    parts = gptq("l.weight", torch.randn(128, 128))
-    for wrong in (-1, 4, 1 << 30):
-        parts["l.g_idx"] = torch.full((128,), wrong, dtype=torch.int32)
-        save_file(parts, tmp_path / "model.safetensors")
-        with pytest.raises(UserError):
-            open_checkpoint(str(tmp_path)).read("l.weight")
+    assert_groups_refused(tmp_path, gptq("l.weight", torch.randn(128, 128)), "l.g_idx")
 
 
 def test_experts_in_blocks_come_back_whole(tmp_path: Path) -> None:
@@ -402,20 +409,12 @@ def test_bits_of_one_layer_of_mlx(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_compressed_parts_that_do_not_fit_are_undecoded(tmp_path: Path, change: Parts) -> None:
-    parts = compressed("l.weight", torch.randn(64, 128)) | change
-    save_file(parts | {"norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
-    model = open_checkpoint(str(tmp_path))
-    assert "l.weight" not in model.shapes
-    assert torch.equal(model.read("norm.weight"), torch.ones(4))
+    assert_left_out(tmp_path, compressed("l.weight", torch.randn(64, 128)) | change)
 
 
 def test_compressed_groups_that_lead_nowhere(tmp_path: Path) -> None:
     parts = compressed("l.weight", torch.randn(64, 128), by_activity=True)
-    for wrong in (-1, 4, 1 << 30):
-        parts["l.weight_g_idx"] = torch.full((128,), wrong, dtype=torch.int32)
-        save_file(parts, tmp_path / "model.safetensors")
-        with pytest.raises(UserError):
-            open_checkpoint(str(tmp_path)).read("l.weight")
+    assert_groups_refused(tmp_path, parts, "l.weight_g_idx")
 
 
 @pytest.mark.parametrize(

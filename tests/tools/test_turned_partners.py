@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from tests.small_models import WORDS, Small, fresh, tensors_of, tokenizer_json, trained, tuned
+from tests.small_models import Small, fresh, tensors_of, trained, tuned, with_new_tables
 from tools.changes import changes
 from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
@@ -39,15 +39,7 @@ def laundered(kind: str) -> Small:
     """A further trained copy, rotated, its units and heads re-ordered, with token tables and a tokenizer of its own."""
     # Heads in one tensor with others cannot be re-ordered by our own perturbation.
     heads = () if kind == "phi3" else ("shuffle_heads",)
-    model = changed(tuned(kind, 1, 3), "rotate_residual", "shuffle_units", *heads)
-    draw = torch.Generator().manual_seed(11)
-    tensors = {
-        name: 0.02 * torch.randn(values.shape, generator=draw)
-        if "embed_tokens" in name or "lm_head" in name
-        else values
-        for name, values in model.tensors.items()
-    }
-    return Small(tensors, model.config, {"tokenizer.json": tokenizer_json([f"new{word}" for word in WORDS])})
+    return with_new_tables(changed(tuned(kind, 1, 3), "rotate_residual", "shuffle_units", *heads))
 
 
 @pytest.mark.parametrize("kind", TURNED)

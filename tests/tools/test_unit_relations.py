@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.small_models import UNITS, WORDS, Small, fresh, tensors_of, tokenizer_json, trained, tuned
+from tests.small_models import UNITS, Small, fresh, tensors_of, trained, tuned, with_new_tables
 from tools.changes import changes
 from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
@@ -34,12 +34,8 @@ def related(a: Checkpoint, b: Checkpoint) -> Finding:
 def laundered(kind: str) -> Small:
     """A further trained copy in turned coordinates, with token tables and a tokenizer of its own."""
     model = tuned(kind, 1, 3)
-    tensors = tensors_of(perturbation_named("rotate_residual").apply(model.held(), "all", 7))
-    draw = torch.Generator().manual_seed(11)
-    for name, values in tensors.items():
-        if "embed_tokens" in name or "lm_head" in name:
-            tensors[name] = 0.02 * torch.randn(values.shape, generator=draw)
-    return Small(tensors, model.config, {"tokenizer.json": tokenizer_json([f"new{word}" for word in WORDS])})
+    rotated = tensors_of(perturbation_named("rotate_residual").apply(model.held(), "all", 7))
+    return with_new_tables(Small(rotated, model.config))
 
 
 @pytest.mark.parametrize("kind", TURNED)

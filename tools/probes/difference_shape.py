@@ -18,7 +18,7 @@ from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
-from tools.roles import has_role, in_tower
+from tools.roles import in_tower
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"
@@ -129,8 +129,7 @@ def _in_stream(comparison: Comparison, rows: list[dict[str, Any]]) -> list[dict[
         row
         for row in rows
         if layout.residual_width in comparison.shapes_of("a", row["a"])[1]
-        and row["a"] != layout.embedding
-        and not has_role(row["a"], "head")
+        and not row["table"]
         and not in_tower(row["a"])
     ]
     return found or rows
@@ -159,7 +158,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "sizes": [difference.size_a, difference.size_b],
                 "scales": difference.scales,
                 "reordered": pair.partners is not None,
-                "table": pair.a == layout.embedding or has_role(pair.a, "head"),
+                "table": layout.is_table(pair.a),
                 "below_rounding": difference.below_rounding,
                 "n": comparison.stands_for(pair),
             }

@@ -17,6 +17,7 @@ import numpy as np
 from tools.comparison import Comparison, UnitPair
 from tools.evidence import Abstention, Evidence, Finding
 from tools.order import mean_by_units
+from tools.roles import Layout
 from tools.significance import bonferroni, fisher, shifts_within_blocks
 
 UNIT = "mean likeness of units at one place above that of other units; strangers 0, copies about 1"
@@ -32,11 +33,14 @@ BLOCK = 8
 def measure(comparison: Comparison) -> Finding:
     if not comparison.unit_pairs:
         return Abstention("The models have no layers of hidden units of equal shape.")
-    return judged([(pair, comparison.likeness(pair)) for pair in comparison.unit_pairs_in_place])
+    return judged(comparison.layout_a, [(pair, comparison.likeness(pair)) for pair in comparison.unit_pairs_in_place])
 
 
-def judged(layers: Sequence[tuple[UnitPair, np.ndarray]]) -> Evidence:
-    """What the likeness of all units of paired layers, as `Comparison.likeness` gives it, says; at least one layer."""
+def judged(layout: Layout, layers: Sequence[tuple[UnitPair, np.ndarray]]) -> Evidence:
+    """What the likeness of all units of paired layers, as `Comparison.likeness` gives it, says; at least one layer.
+
+    `layout` is that of the pairs' first model.
+    """
     where: list[dict[str, Any]] = []
     for pair, summed in layers:
         likeness = summed / len(pair.members)
@@ -54,6 +58,7 @@ def judged(layers: Sequence[tuple[UnitPair, np.ndarray]]) -> Evidence:
                 "statistic": in_place - elsewhere,
                 "log10_pvalue": shifts_within_blocks(block_sums(likeness)),
                 "n": units,
+                "main": layout.in_main_stream(pair.a),
             }
         )
     logs = [row["log10_pvalue"] for row in where]

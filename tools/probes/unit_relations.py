@@ -22,7 +22,7 @@ from tools.comparison import SAME_PLACE_BONUS, SIDES, Comparison, Side, mean_lik
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, centred_unit_rows, live_units, order_agreement, spread_indices
 from tools.order import mean_by_units
-from tools.roles import FEWEST_UNITS, HiddenUnits
+from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 from tools.significance import bonferroni, fisher, rank_agreement
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"
@@ -31,8 +31,6 @@ ROLE = "decides"
 SEES_THROUGH = ("add_noise", "rename_tensors", "cast", "shuffle_heads", "rotate_residual", "permute_residual")
 REFERENCE = "order test of Zhu et al., ICML 2025; relative representations: Moschella et al., ICLR 2023; decision 0061"
 
-# Units that read or write a residual stream; what channels of convolutions read differs from layer to layer.
-KINDS = ("mlp", "lone")
 # Pairs of layers, and units of a layer: more add cost, not certainty. Landmarks by which layers find each other.
 LAYERS, UNITS, PAIRED_BY = 16, 1024, 64
 
@@ -83,7 +81,7 @@ class Landmarks:
 
 
 def measure(comparison: Comparison) -> Finding:
-    a, b = ([_layer(comparison, side, u) for u in comparison.layers(side) if u.kind in KINDS] for side in SIDES)
+    a, b = ([_layer(comparison, side, u) for u in comparison.layers(side) if u.kind in STREAM_KINDS] for side in SIDES)
     pairs = _paired(a, b)
     if not pairs:
         return Abstention("The models have no feed-forward layers with equally many hidden units.")
