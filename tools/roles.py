@@ -248,6 +248,7 @@ class Layout:
             and shape[0] not in widths
             and (shape[1], shape[0] // 2) not in counts
             and not has_role(name, "head")
+            and not has_role(name, "learned_positions")
             and not self._has_neighbours(name)
         ]
         return max(tall, key=lambda name: self.checkpoint.shapes[name][0], default=None)

@@ -250,6 +250,28 @@ def test_two_constants_of_one_layer_keep_their_names(tmp_path: Path) -> None:
     assert model.shapes == {"onnx::MatMul_3": (64, 24), LAYER: (24, 64)}
 
 
+@pytest.mark.parametrize("scopes", [False, True])
+def test_a_table_kept_under_the_heads_name_is_the_table(tmp_path: Path, scopes: bool) -> None:
+    # torch 2.13 keeps a tied table under the name of the head, and folds the scale of attention into a number.
+    nodes = [
+        helper.make_node("Gather", ["m.lm_head.weight", "ids"], ["x"], name="/m/transformer/wte/Gather"),
+        helper.make_node("Gather", ["m.wpe.weight", "ids"], ["y"], name="/m/wpe/Gather"),
+        helper.make_node("Gather", ["onnx::shapes_2", "ids"], ["z"], name="/m/Gather"),
+    ]
+    if scopes:
+        nodes[0].name = "node_embedding"
+        scope = "['', 'm', 'm.transformer', 'm.transformer.wte', 'embedding']"
+        nodes[0].metadata_props.append(onnx.StringStringEntryProto(key="pkg.torch.onnx.name_scopes", value=scope))
+    constants = {"m.lm_head.weight": WEIGHT, "m.wpe.weight": WEIGHT[:9], "val_64": np.float32(0.5)}
+    constants["onnx::shapes_2"] = np.arange(3)
+    initialisers = [numpy_helper.from_array(np.asarray(values), called) for called, values in constants.items()]
+    graph = helper.make_graph(nodes, "g", [], [], initializer=initialisers)
+    onnx.save(helper.make_model(graph), str(tmp_path / "model.onnx"))
+    model = open_checkpoint(str(tmp_path / "model.onnx"))
+    assert set(model.shapes) == {"m.transformer.wte.weight", "m.wpe.weight", "onnx::shapes_2"}
+    assert torch.equal(model.read("m.transformer.wte.weight"), torch.from_numpy(WEIGHT))
+
+
 @pytest.mark.parametrize("by_row", [False, True])
 def test_8_bit_layers_of_onnx_runtime(tmp_path: Path, by_row: bool) -> None:
     # onnxruntime.quantization 1.32 writes the matrix as it lies, transposed, and a scale for each output or for all.

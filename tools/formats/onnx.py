@@ -3,6 +3,7 @@
 The graph is a protocol buffer; its fields are walked by hand and whatever is no initialiser is stepped over, so that
 neither the library nor the values are loaded. Exporters fold a layer's transposed matrix into a constant of no name
 (`onnx::MatMul_335`, `val_108`); the operation that uses it tells its layer, and it is turned back and named after that.
+A table that is also the head is kept once, under either name; it is named after the layer that looks its rows up.
 Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
@@ -47,6 +48,7 @@ _FLOATS, _DOUBLES, _CODED = 4, 10, frozenset({5, 7, 11})
 # Of an operation: what it takes, its name and kind, and notes in which PyTorch's newer exporter says where it stands.
 _NODE, _INPUT, _NODE_NAME, _OPERATION, _NOTES = 1, 1, 3, 4, 9
 _PRODUCTS = frozenset({"MatMul", "MatMulInteger", "MatMulNBits"})
+_LOOK_UP = "Gather"
 _SCOPES = "pkg.torch.onnx.name_scopes"
 # What exporters call a folded constant, and what ONNX Runtime's quantisers put behind the name.
 _NAMELESS = re.compile(r"(?P<root>onnx::[A-Za-z]+_\d+|val_\d+)(?P<rest>_\w+)?")
@@ -126,6 +128,7 @@ class Graph:
         self.entries: dict[str, Entry] = {}
         self.coded: set[str] = set()
         self._layers: dict[str, str] = {}
+        self._looked_up: dict[str, str] = {}
         if file.size < len(GIT_LFS):
             raise UserError("truncated", file=file.name)
         if bytes(file.read(0, len(GIT_LFS))) == GIT_LFS:
@@ -150,7 +153,10 @@ class Graph:
         for name, entry in self.entries.items():
             parts = _NAMELESS.fullmatch(name)
             layer = self._layers.get(parts["root"]) if parts else None
-            called = f"{layer}.weight{parts['rest'] or ''}" if parts and layer else name
+            if parts and not (layer or parts["rest"] or entry.shape):
+                # A single number, such as the root of a head's size, was folded by the exporter and never learned.
+                continue
+            called = f"{layer}.weight{parts['rest'] or ''}" if parts and layer else self._looked_up.get(name, name)
             lies_turned = parts is not None and parts["rest"] in _TURNED and len(entry.shape) == 2
             if called in self.entries or called in found or (lies_turned and name in self.coded):
                 found[name] = entry
@@ -163,7 +169,7 @@ class Graph:
         return found, turned
 
     def _read_operation(self, start: int, stop: int) -> None:
-        """Note of a product with a constant of no name which layer it is."""
+        """Note which layer a product with a constant of no name is, and which one looks rows of another up."""
         inputs: list[tuple[int, int]] = []
         name = kind = layer = ""
         for number, wire, begin, end in self._walk(start, stop):
@@ -175,16 +181,21 @@ class Graph:
                 name = self._text(begin, end)
             elif number == _OPERATION:
                 kind = self._text(begin, end)
-                if kind not in _PRODUCTS:
+                if kind not in _PRODUCTS and kind != _LOOK_UP:
                     return
             elif number == _NOTES and not layer:
                 key, value = self._pair(begin, end)
                 scopes = re.findall(r"'([^']*)'", value) if key == _SCOPES else []
                 layer = scopes[-2] if len(scopes) > 1 else ""
-        constant = _NAMELESS.match(self._text(*inputs[1])) if kind and len(inputs) > 1 else None
         # The older exporter writes the layer as a path, with the operation last.
         layer = layer or name.strip("/").rpartition("/")[0].replace("/", ".")
-        if constant and layer and len(layer) < MAX_NAME - 100:
+        if not kind or len(inputs) < 2 or not layer or len(layer) >= MAX_NAME - 100:
+            return
+        if kind == _LOOK_UP:
+            table = self._text(*inputs[0])
+            if table.endswith(".weight") and not table.startswith(f"{layer}."):
+                self._looked_up.setdefault(table, f"{layer}.weight")
+        elif constant := _NAMELESS.match(self._text(*inputs[1])):
             self._layers.setdefault(constant["root"], layer)
 
     def _read_tensor(self, start: int, stop: int) -> None:
