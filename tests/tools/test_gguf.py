@@ -167,6 +167,49 @@ class TestReading:
         assert torch.equal(model.read_rows("token_embd.weight", 3, 9), published.T[3:9])
         model.expect([("blk.0.attn_qkv.weight", 3, 9)])
 
+    @pytest.mark.parametrize(("family", "keys"), [("bloom", 8), ("gptneox", None), ("falcon", 2), ("falcon", 1)])
+    def test_heads_published_together_stand_together(self, tmp_path: Path, family: str, keys: int | None) -> None:
+        # conversion/bloom.py, gptneox.py and falcon.py in llama-cpp-python 0.3.36: all queries, all keys, all values.
+        groups, size = keys or 8, 4
+        published = torch.randn(groups, 8 // groups + 2, size, 32)
+        queries, key, value = published[:, :-2], published[:, -2], published[:, -1]
+        apart = torch.cat([part.reshape(-1, 32) for part in (queries, key, value)])
+        writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), family)
+        writer.add_head_count(8)
+        if keys:
+            writer.add_head_count_kv(keys)
+        writer.add_tensor("blk.0.attn_qkv.weight", gguf.quants.quantize(apart.numpy(), Kind.Q8_0), raw_dtype=Kind.Q8_0)
+        writer.add_tensor("blk.0.attn_qkv.bias", apart[:, 0].contiguous().numpy())
+        writer.add_tensor("blk.0.attn_output.weight", apart.numpy())
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        model, wanted = open_checkpoint(str(tmp_path / "model.gguf")), published.reshape(-1, 32)
+        assert torch.equal(model.read("blk.0.attn_output.weight"), apart)
+        assert torch.equal(model.read("blk.0.attn_qkv.bias"), wanted[:, 0])
+        whole = model.read("blk.0.attn_qkv.weight")
+        assert float((whole - wanted).abs().max()) < 0.02
+        model.expect([("blk.0.attn_qkv.weight", 3, 9), ("blk.0.attn_qkv.weight", None, None)])
+        for start, stop in ((0, 3), (3, 9), (size, 2 * size), (5, 5), (30, 99)):
+            assert torch.equal(model.read_rows("blk.0.attn_qkv.weight", start, stop), whole[start:stop])
+        few = open_checkpoint(str(tmp_path / "model.gguf"))
+        few.read_rows("blk.0.attn_qkv.weight", 3, 9)
+        assert few.bytes_read == 6 * 34
+
+    @pytest.mark.parametrize(("queries", "keys"), [(0, 0), (6, 4), (5, 5)])
+    def test_heads_that_do_not_fit_are_left_as_they_lie(self, tmp_path: Path, queries: int, keys: int) -> None:
+        writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), "bloom")
+        writer.add_head_count(queries)
+        writer.add_head_count_kv(keys)
+        writer.add_tensor("blk.0.attn_qkv.weight", np.arange(96 * 32, dtype=np.float32).reshape(96, 32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        model = open_checkpoint(str(tmp_path / "model.gguf"))
+        assert model.read("blk.0.attn_qkv.weight").flatten().tolist() == list(range(96 * 32))
+
     def test_word_pieces_of_bert_are_named_as_published(self, tmp_path: Path) -> None:
         # conversion/bert.py in llama-cpp-python 0.3.36 marks the beginning of words instead of their continuation.
         writer = gguf.GGUFWriter(str(tmp_path / "model.gguf"), "bert")

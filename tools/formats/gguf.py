@@ -1,25 +1,22 @@
 """The GGUF format of llama.cpp: one or several files that hold weights, configuration and tokenizer.
 
-Quantised tensors come back as float32, decoded by the `gguf` package from the rows asked for alone. What llama.cpp's
-converter did to the weights of a family is undone here, so that a tensor has the values that the model was published
-with: rows of queries and keys stand in the order of their halves, Gemma's gains are stored less one, GPT-2's layers lie
-transposed, and the experts that lie in one block are one tensor each.
+Quantised tensors come back as float32, decoded by the `gguf` package from the rows asked for alone. Tensors have the
+values that the model was published with, also where the converter changed them (`gguf_tensors`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import UserError
 from tools.formats.gguf_header import Header, Place, read_header
-from tools.formats.stacked import MAX_EXPERTS
+from tools.formats.gguf_tensors import stored_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,21 +30,6 @@ _PLAIN = {
 }  # fmt: skip
 # Quantised types that the `gguf` package decodes: Q4_0 to Q8_0, Q2_K to Q6_K, the IQ and TQ types, MXFP4, NVFP4.
 _DECODED = frozenset({2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 29, 34, 35, 39, 40})
-# Families whose queries and keys the converter re-orders, from halves to pairs (LlamaModel.permute in llama.cpp).
-_PAIRED = frozenset(
-    {
-        "llama", "arcee", "baichuan", "chameleon", "deci", "deepseek", "granite", "granitemoe", "internlm2", "llada",
-        "minicpm", "olmo", "smollm3", "xverse",
-    }
-)  # fmt: skip
-# Families whose gains the converter stores with the one that the model adds.
-_GAIN_PLUS_ONE = frozenset({"gemma", "gemma2", "gemma3"})
-# Families whose layers are published with a row for each input, and transposed by the converter.
-_BY_INPUT = frozenset({"gpt2", "jais"})
-_LAYER = re.compile(r"blk\.\d+\.(?:attn_qkv|attn_output|ffn_up|ffn_gate|ffn_down)\.weight")
-_QUERY_OR_KEY = re.compile(r"blk\.\d+\.attn_([qk])\.(?:weight|bias)")
-_GAIN = re.compile(r"(?:.*[._])?norm\.weight")
-_EXPERTS = re.compile(r"(blk\.\d+)\.(ffn_\w+)_exps\.(weight|bias)")
 # Key of the family in the file -> key of config.json.
 _CONFIG = {
     "context_length": "max_position_embeddings",
@@ -66,42 +48,6 @@ _CONFIG = {
 }
 
 
-@dataclass(frozen=True)
-class Stored:
-    """One tensor: where it lies, and what undoes the converter: heads to turn back, what to add to each value.
-
-    `turned`: it was published transposed, so that some rows of it are columns of the file and it is read whole.
-    """
-
-    file: StoredFile
-    place: Place
-    heads: int | None = None
-    add: float = 0.0
-    turned: bool = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its axes as it was published."""
-        return self.place.shape[::-1] if self.turned else self.place.shape
-
-    @property
-    def bytes(self) -> int:
-        """Its size in the file; 0 where its type is unknown."""
-        return 0 if self.place.stop is None else self.place.stop - self.place.start
-
-    def span(self, first: int, last: int) -> tuple[int, int]:
-        """The rows to read for those from first up to last: whole heads where rows were re-ordered."""
-        if self.heads is None or last <= first:
-            return first, last
-        head = self.place.shape[0] // self.heads
-        return first // head * head, -(-last // head) * head
-
-    def range(self, first: int, last: int) -> tuple[int, int]:
-        """Where rows lie in the file."""
-        row = self.bytes // max(1, self.place.shape[0])
-        return self.place.start + first * row, self.place.start + last * row
-
-
 class GgufCheckpoint(Checkpoint):
     """A model in GGUF files; only the blocks of the rows asked for are read."""
 
@@ -112,7 +58,7 @@ class GgufCheckpoint(Checkpoint):
         known = list(headers.values())
         self._pairs = next((header for header in known if "general.architecture" in header.pairs), known[0]).pairs
         _check_complete(model, known[0])
-        stored = join_shards(model, lambda file: self._tensors(file, headers[file.name]))
+        stored = join_shards(model, lambda file: stored_tensors(file, headers[file.name], self._pairs))
         super().__init__(
             replace(model, config={**_configuration(self._pairs), **model.config}),
             shapes={name: tensor.shape for name, tensor in stored.items()},
@@ -126,7 +72,10 @@ class GgufCheckpoint(Checkpoint):
     def read(self, name: str) -> torch.Tensor:
         """Return a tensor, decoded, on the CPU, as a copy that may be written to."""
         shape = self.shapes[name]
-        return self._rows(name, 0, shape[0]) if shape else self._decoded(name, *self._range(name, None, None)[1:], ())
+        if shape:
+            return self._rows(name, 0, shape[0])
+        _, start, stop = self._ranges(name, None, None)[0]
+        return self._decoded(name, start, stop, ())
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the rows from start up to stop of the first axis; reads only their blocks."""
@@ -138,7 +87,7 @@ class GgufCheckpoint(Checkpoint):
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
-        expect_ranges(self._range(*one) for one in wanted if one[0] not in self.undecoded)
+        expect_ranges(part for one in wanted if one[0] not in self.undecoded for part in self._ranges(*one))
 
     def side_file(self, name: str) -> bytes | None:
         """Return the file beside the weights, else the vocabulary and merges that lie in the file itself."""
@@ -157,44 +106,12 @@ class GgufCheckpoint(Checkpoint):
             found["merges.txt"] = b"\n".join(rule for rule in merges if b"\n" not in rule)
         return found
 
-    def _tensors(self, file: StoredFile, header: Header) -> dict[str, Stored]:
-        """The tensors of one file, with what undoes the converter."""
-        family = self._pairs.get("general.architecture")
-        found: dict[str, Stored] = {}
-        for name, place in header.tensors.items():
-            experts = _EXPERTS.fullmatch(name)
-            if experts and len(place.shape) == 3 and 0 < place.shape[0] <= MAX_EXPERTS and place.stop is not None:
-                size = (place.stop - place.start) // place.shape[0]
-                for number in range(place.shape[0]):
-                    start = place.start + number * size
-                    one = Place(place.type, place.shape[1:], start, start + size)
-                    found[f"{experts[1]}.experts.{number}.{experts[2]}.{experts[3]}"] = Stored(file, one)
-                continue
-            add = -1.0 if family in _GAIN_PLUS_ONE and _GAIN.fullmatch(name) else 0.0
-            turned = family in _BY_INPUT and len(place.shape) == 2 and _LAYER.fullmatch(name) is not None
-            found[name] = Stored(file, place, self._heads(name, place.shape), add, turned)
-        return found
-
-    def _heads(self, name: str, shape: tuple[int, ...]) -> int | None:
-        """How many heads a tensor's rows are re-ordered in; None where they stand as they were published."""
-        family, part = self._pairs.get("general.architecture"), _QUERY_OR_KEY.fullmatch(name)
-        if family not in _PAIRED or part is None or not shape:
-            return None
-        queries = self._pairs.get(f"{family}.attention.head_count")
-        keys = self._pairs.get(f"{family}.attention.head_count_kv", queries)
-        heads = queries if part[1] == "q" else keys
-        if isinstance(heads, list):
-            layer = int(name.split(".")[1])
-            heads = heads[layer] if layer < len(heads) else None
-        fits = type(heads) is int and heads > 0 and shape[0] > 0 and shape[0] % (2 * heads) == 0
-        return heads if fits else None
-
-    def _range(self, name: str, start: int | None, stop: int | None) -> tuple[StoredFile, int, int]:
+    def _ranges(self, name: str, start: int | None, stop: int | None) -> list[tuple[StoredFile, int, int]]:
         stored = self._stored[name]
         if not stored.place.shape or stored.turned:
-            return stored.file, stored.place.start, stored.place.start + stored.bytes
+            return [(stored.file, stored.place.start, stored.place.start + stored.bytes)]
         first, last, _ = slice(start, stop).indices(stored.place.shape[0])
-        return stored.file, *stored.range(*stored.span(first, last))
+        return [(stored.file, *stored.range(*part)) for part in stored.parts(first, last)]
 
     def _rows(self, name: str, first: int, last: int) -> torch.Tensor:
         import torch
@@ -203,10 +120,14 @@ class GgufCheckpoint(Checkpoint):
         if stored.turned:
             whole = self._decoded(name, *stored.range(0, stored.place.shape[0]), stored.place.shape)
             return whole.T[first:last].clone(memory_format=torch.contiguous_format)
-        begin, end = stored.span(first, last)
-        rows = self._decoded(name, *stored.range(begin, end), (end - begin, *stored.place.shape[1:]))
-        if stored.heads is not None and end > begin:
+        pieces = [
+            self._decoded(name, *stored.range(begin, end), (end - begin, *stored.place.shape[1:]))
+            for begin, end in stored.parts(first, last)
+        ]
+        rows = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+        if stored.heads is not None and len(rows):
             half = stored.place.shape[0] // stored.heads // 2
+            begin = stored.parts(first, last)[0][0]
             rows = rows.reshape(-1, half, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
             rows = rows[first - begin : last - begin].clone(memory_format=torch.contiguous_format)
         return rows.add_(stored.add) if stored.add else rows
