@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.evidence import harmless, model_name
+from agent.evidence import amount_word, harmless, model_name
 from agent.fairness import heated_words
 from agent.phrases import knows
 from agent.verdicts import Spoken, Verdicts
@@ -79,7 +79,7 @@ class Measurements(Verdicts):
         name = self.say(key) if knows(key) else f"`{harmless(row.get('perturbation'), 40)}`"
         amount = row.get("amount")
         if isinstance(amount, str):
-            return name if amount == "all" else f"{name} (`{harmless(amount, 20)}`)"
+            return name if amount == "all" else f"{name} (`{amount_word(amount, self.language)}`)"
         if not isinstance(amount, (int, float)):
             return name
         return f"{name} ({share(amount) if str(row.get('unit') or '').startswith('share') else number(amount)})"

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.evidence import citations, harmless, question_of, title_of_work
+from agent.evidence import amount_word, citations, harmless, question_of, title_of_work
 from agent.guard import checked
 from agent.guide import Guide
 from agent.phrases import knows, say
@@ -140,5 +140,5 @@ def _change_title(name: str, language: str) -> str:
     change, _, amount = name.partition(" ")
     key = f"change_{change}"
     return (say(language, key) if knows(key) else harmless(change, 60)) + (
-        f" ({harmless(amount, 20)})" if amount else ""
+        f" ({amount_word(amount, language)})" if amount and amount != "all" else ""
     )

@@ -198,7 +198,7 @@ class Verdicts:
                 lines.append("- " + self.say("engineer_abstained", id=f"[{item.id}]", probe=item.probe, role=role))
                 continue
             log10 = item.finding["log10_pvalue"]
-            chance = "" if log10 is None else self.say("engineer_chance", log10=f"{log10:,.1f}")
+            chance = "" if log10 is None else self.say("engineer_chance", log10=f"{log10:z,.1f}")
             line = self.say(
                 "engineer_line",
                 id=f"[{item.id}]",
@@ -210,7 +210,7 @@ class Verdicts:
             )
             series = layers(item.finding)
             if item.probe in SERIES and 0 < len(series) <= 40:
-                line += "; " + self.say(
+                line += ("；" if self.language == "zh" else "; ") + self.say(
                     "layer_series", values=self.say("comma").join(number(value) for value in series)
                 )
             lines.append("- " + line)

@@ -50,7 +50,7 @@ def size(count: float) -> str:
 
 def share(value: float) -> str:
     """A share in percent, without a zero behind the point."""
-    return f"{100 * value:.0f}%" if 100 * value >= 10 else f"{100 * value:.1f}".removesuffix(".0") + "%"
+    return f"{100 * value:.0f}%" if 100 * value >= 10 else f"{100 * value:z.1f}".removesuffix(".0") + "%"
 
 
 def passage_text(text: object, language: str) -> str:

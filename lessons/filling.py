@@ -42,8 +42,7 @@ def _shown(blank: re.Match[str], measured: Measured, language: str) -> str:
     value = value_of(f"{pair}.{key}", measured)
     if form == "percent":
         return words.percent(float(value))
-    number = f"{float(value):.3f}" if form == "three" else f"{float(value):.2f}"
-    return number.removeprefix("-") if not number.strip("-0.") else number
+    return f"{float(value):z.3f}" if form == "three" else f"{float(value):z.2f}"
 
 
 def value_of(key: str, measured: Measured) -> Any:

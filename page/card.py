@@ -7,9 +7,9 @@ from typing import Any
 
 from page import numbers
 from page.markup import block, plain, powers
-from page.words import Language, knows, say, translated
+from page.words import Language, say, translated
 from tools.limits import translated as limit
-from tools.words import ANSWERS, PROBES, SCALE
+from tools.words import AMOUNTS, ANSWERS, DISGUISES, PROBES, SCALE
 
 STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
 
@@ -113,7 +113,8 @@ def stress(result: Mapping[str, Any], language: Language) -> str:
 def behaviour(result: Mapping[str, Any], language: Language) -> str:
     """What two models' answers have in common, beside what the control's and the second's have."""
     models = result["models"]
-    a, b, control = (_name(models[side]["name"]) for side in ("a", "b", "control"))
+    a, b = (_name(models[side]["name"]) for side in ("a", "b"))
+    control = _control(models["control"]["name"], language)
     found = result["findings"]
     rows = "".join(
         f'<tr><th scope="row">{say(language, f"behave_{key}")}</th>'
@@ -135,16 +136,6 @@ def behaviour(result: Mapping[str, Any], language: Language) -> str:
         )
         for item in (result["items"][place] for place in result["shared_mistakes"][:3])
     ]
-    limits = [say(language, "behave_limit_1"), say(language, "behave_limit_2")]
-    if models["control"]["name"].endswith("(untrained)"):
-        limits.append(say(language, "behave_limit_untrained"))
-    if found["divergence_bits"]["pair"] is None or found["divergence_bits"]["control"] is None:
-        limits.append(say(language, "behave_limit_tokenizers"))
-    limits += [
-        say(language, "behave_limit_code", name=_name(models[side]["name"]))
-        for side in ("a", "b")
-        if models[side]["ran_in_the_other_models_code"]
-    ]
     table = f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     return block(
         "card card-plain",
@@ -153,7 +144,7 @@ def behaviour(result: Mapping[str, Any], language: Language) -> str:
             f'<p class="card-answer"><span class="card-word">{say(language, "behave_title")}</span></p>',
             _section("", table),
             _section(say(language, "behave_mistakes"), _items(mistakes)),
-            _section(say(language, "card_limits"), _items(limits)),
+            _section(say(language, "card_limits"), _limits(result, language)),
             f'<p class="card-cost">{say(language, "took", seconds=numbers.seconds(result["seconds"]))}</p>',
         ],
     )
@@ -178,12 +169,18 @@ def method(language: Language, badge: str) -> str:
 
 
 def _disguise(row: Mapping[str, Any], language: Language) -> str:
-    key = f"disguise_{row['perturbation']}"
-    text = say(language, key) if knows(key) else plain(row.get("about") or row["perturbation"], 120)
-    amount = row.get("amount")
+    name, amount = row["perturbation"], row.get("amount")
+    text = DISGUISES[name][language] if name in DISGUISES else plain(row.get("about") or name, 120)
     if row.get("unit") is None or amount is None:
         return text
-    return f"{text}: <b>{numbers.share(amount) if isinstance(amount, float) else plain(amount, 40)}</b>"
+    word = AMOUNTS[amount][language] if amount in AMOUNTS else plain(amount, 40)
+    return f"{text}: <b>{numbers.share(amount) if isinstance(amount, float) else word}</b>"
+
+
+def _control(name: object, language: Language) -> str:
+    """The control's name; the tools call one that they made themselves untrained, in English."""
+    like = str(name).removesuffix(" (untrained)")
+    return _name(name) if like == name else say(language, "behave_untrained", name=_name(like))
 
 
 def _recognised(row: Mapping[str, Any]) -> str:

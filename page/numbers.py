@@ -15,13 +15,13 @@ def number(value: object) -> str:
         return f"{value:,}".replace(",", "\u202f")
     if not isinstance(value, float) or not math.isfinite(value):
         return "–"
-    shown = f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+    shown = f"{value:z.3g}" if abs(value) < 1e5 else f"{value:.2e}"
     return shown.replace("-", "\u2212")
 
 
 def agreement(value: float) -> str:
     """An agreement between -1 and 1, never rounded up to a full 1 (but for the error of the arithmetic)."""
-    text = f"{value:.3f}"
+    text = f"{value:z.3f}"
     if text == "1.000" and value < 1.0 - 1e-9:
         text = "0.999"
     return text.replace("-", "\u2212")
@@ -40,7 +40,7 @@ def chance(log10_pvalue: object) -> str:
 
 def log10(value: float) -> str:
     """A logarithm with one digit and a true minus sign."""
-    return f"{value + 0.0:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
+    return f"{value:z.1f}".replace("-", "\u2212")
 
 
 def size(count: object) -> str:
@@ -68,4 +68,4 @@ def seconds(value: object) -> str:
 
 def share(value: object) -> str:
     """A share of the whole in per cent."""
-    return f"{100 * value:.1f}".removesuffix(".0") + " %" if isinstance(value, (int, float)) else "–"
+    return f"{100 * value:z.1f}".removesuffix(".0") + " %" if isinstance(value, (int, float)) else "–"

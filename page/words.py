@@ -103,19 +103,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "meaning_common_origin": "Both come from a third model or one random start, neither from the other.",
         "meaning_independent": "No sign of common weights; the card says what would have been noticed.",
         "meaning_undecided": "The evidence does not suffice for any answer.",
-        "disguise_add_noise": "noise on every tensor, in its standard deviations",
-        "disguise_cast": "a coarser number format",
-        "disguise_drop_layers": "layers left out",
-        "disguise_low_rank": "a low-rank change added, rank",
-        "disguise_permute_residual": "inner channels re-ordered",
-        "disguise_prune": "small weights set to zero",
-        "disguise_quantise": "rounded to few levels",
-        "disguise_rename_tensors": "other tensor names and order",
-        "disguise_repeat_layers": "layers placed twice",
-        "disguise_rescale": "rescaled between tensors, by",
-        "disguise_rotate_residual": "inner space rotated",
-        "disguise_shuffle_heads": "attention heads re-ordered",
-        "disguise_shuffle_units": "hidden units re-ordered",
         "stress_title": "Which disguises are still seen through?",
         "stress_about": "{name} was changed in each of these ways in memory and compared with itself.",
         "stress_count": "{seen} of {all} recognised",
@@ -129,6 +116,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "behave_about": "{a} and {b} were given the same prompts, as they are and with noise on their "
         "weights. "
         "Beside them stands a control: {control}.",
+        "behave_untrained": "{name} (untrained)",
         "behave_control": "Control with {b}",
         "behave_pair": "{a} with {b}",
         "behave_agreement": "Same answer",
@@ -139,15 +127,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "behave_of": "{part} of {whole}",
         "behave_mistakes": "Mistakes that both make and the control does not",
         "behave_mistake": "“{prompt}” – both say “{said}”, right would be “{right}”",
-        "behave_limit_1": "Behaviour decides nothing by itself: models that read the same texts can answer "
-        "alike "
-        "without sharing a weight.",
-        "behave_limit_2": "The prompts are few, short and in two languages; others may give other figures.",
-        "behave_limit_untrained": "The control is an untrained model of the same design, which is weak: any "
-        "two "
-        "trained models agree more than that.",
-        "behave_limit_tokenizers": "The tokenizers differ, so only the text of the answers is compared.",
-        "behave_limit_code": "{name} was run in the code and with the settings of the other model.",
         "behave_plot_title": "Same answers while noise grows",
         "behave_plot_x": "noise, as a share of each tensor's standard deviation",
         "behave_plot_y": "same answers",
@@ -262,19 +241,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "meaning_common_origin": "两者都来自第三个模型或同一组随机初始值，彼此并无先后。",
         "meaning_independent": "没有共用权重的迹象；卡片会说明什么样的改动会被发现。",
         "meaning_undecided": "证据不足以给出任何答案。",
-        "disguise_add_noise": "每个张量加噪声，以其标准差计",
-        "disguise_cast": "换成更粗的数值格式",
-        "disguise_drop_layers": "删去若干层",
-        "disguise_low_rank": "加上低秩改动，秩",
-        "disguise_permute_residual": "内部通道重新排列",
-        "disguise_prune": "较小的权重置零",
-        "disguise_quantise": "取整到少数几级",
-        "disguise_rename_tensors": "张量改名并打乱次序",
-        "disguise_repeat_layers": "若干层放两遍",
-        "disguise_rescale": "在张量之间缩放，以此为单位",
-        "disguise_rotate_residual": "内部空间旋转",
-        "disguise_shuffle_heads": "注意力头重新排列",
-        "disguise_shuffle_units": "隐藏单元重新排列",
         "stress_title": "怎样伪装还认得出？",
         "stress_about": "在内存中对 {name} 逐一作这些改动，再与它自己比较。",
         "stress_count": "{all} 种中认出 {seen} 种",
@@ -286,6 +252,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "no": "✗ 否",
         "behave_title": "两者的回答有多像",
         "behave_about": "给 {a} 和 {b} 同样的提示，先用原样的权重，再在权重上加噪声。旁边放一个对照：{control}。",
+        "behave_untrained": "{name}（未经训练）",
         "behave_control": "对照与 {b}",
         "behave_pair": "{a} 与 {b}",
         "behave_agreement": "回答相同",
@@ -296,11 +263,6 @@ TEXTS: dict[Language, dict[str, str]] = {
         "behave_of": "{whole} 个中有 {part} 个",
         "behave_mistakes": "两者都犯而对照没有犯的错误",
         "behave_mistake": "“{prompt}”——两者都答“{said}”，正确的是“{right}”",
-        "behave_limit_1": "行为本身不能决定什么：读过同样文章的模型，不共用任何权重也可能答得一样。",
-        "behave_limit_2": "提示不多，都很短，只有两种语言；换一些提示，数字可能不同。",
-        "behave_limit_untrained": "对照是一个同样设计、没有训练过的模型，这很弱：任何两个训练过的模型都比它更一致。",
-        "behave_limit_tokenizers": "两者的分词器不同，所以只比较回答的文字。",
-        "behave_limit_code": "{name} 是用另一个模型的代码和设置运行的。",
         "behave_plot_title": "噪声增大时相同的回答",
         "behave_plot_x": "噪声（相对各张量的标准差）",
         "behave_plot_y": "相同的回答",
@@ -326,11 +288,6 @@ def say(language: Language, key: str, **facts: object) -> str:
     """The sentence `key` with its facts filled in. Raises KeyError for an unknown key."""
     text = TEXTS[language][key]
     return text.format(**facts) if facts else text
-
-
-def knows(key: str) -> bool:
-    """Whether the page has words for `key`."""
-    return key in TEXTS["en"]
 
 
 def choose_language(wanted: str | None, accepted: str | None) -> Language:

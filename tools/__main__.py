@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except UserError as error:
         if options.json:
-            print(json.dumps({"error": error.as_dict("en")}, ensure_ascii=False))
+            print(json.dumps({"error": error.as_dict(options.lang)}, ensure_ascii=False))
         else:
             message, remedy = error.say(options.lang)
             print(f"{message} {remedy}", file=sys.stderr)
@@ -82,7 +82,8 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 def _compare(options: argparse.Namespace) -> int:
     from tools.audit import behave, compare
-    from tools.report import behaviour_table, markdown
+    from tools.report import markdown
+    from tools.tables import behaviour_table
 
     if options.pairs:
         return _compare_pairs(options)
@@ -149,27 +150,23 @@ def _compare_pairs(options: argparse.Namespace) -> int:
             how = {"seed": options.seed, "full": options.full, "fresh": options.fresh, "token": options.token}
             result = compare(*names, parents=parents, **how)
         except UserError as error:
-            result = {"error": error.as_dict("en"), "a": row["a"], "b": row["b"]}
+            result = {"error": error.as_dict(options.lang), "a": row["a"], "b": row["b"]}
         print(json.dumps(result, ensure_ascii=False), flush=True)
     return 0
 
 
 def _describe(options: argparse.Namespace) -> int:
     from tools.audit import describe
+    from tools.tables import description
 
     result = describe(options.x, token=options.token)
-    if options.json:
-        print(json.dumps(result, ensure_ascii=False))
-        return 0
-    for key, value in result.items():
-        if value not in (None, [], {}):
-            print(f"{key:16} {value}")
+    print(json.dumps(result, ensure_ascii=False) if options.json else description(result, options.lang))
     return 0
 
 
 def _stress(options: argparse.Namespace) -> int:
     from tools.audit import stress
-    from tools.report import stress_table
+    from tools.tables import stress_table
 
     result = stress(options.x, seed=options.seed, token=options.token)
     print(json.dumps(result, ensure_ascii=False) if options.json else stress_table(result, options.lang))
@@ -178,7 +175,7 @@ def _stress(options: argparse.Namespace) -> int:
 
 def _behave(options: argparse.Namespace) -> int:
     from tools.audit import behave
-    from tools.report import behaviour_table
+    from tools.tables import behaviour_table
 
     result = behave(options.x, options.y, options.control, seed=options.seed, token=options.token)
     print(json.dumps(result, ensure_ascii=False) if options.json else behaviour_table(result, options.lang))

@@ -1,6 +1,7 @@
 """What a result cannot tell: sentences in both languages, chosen by the answer.
 
-The only numbers worded here are the tensors that could not be looked at, and the share of a merge that was noticed.
+The only facts worded here are how many tensors could not be looked at, the share of a merge that was noticed, and which
+model ran in the other's code.
 """
 
 from __future__ import annotations
@@ -126,6 +127,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "对照是一个同结构、没有训练过的模型，这个对照偏弱：任何两个训练过的模型都比它更像。"
         "想要公平的对照，请指定一个大小相同、已知无关的模型。",
     },
+    "other_code": {
+        "en": "{name} was run in the code and with the settings of the other model; its own settings were not used.",
+        "zh": "{name} 是用另一个模型的代码和设置运行的，没有用它自己的设置。",
+    },
     "texts_only": {
         "en": "Where tokenizers differ, only the text of the answers is compared, not the probabilities.",
         "zh": "分词器不同时，只比较回答的文字，不比较概率。",
@@ -143,6 +148,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "各张量的角色由名称、形状和内容推断；结构特殊的网络可能只能描述一部分。",
     },
 }
+
+# What may stand in the blanks of a sentence; names are printable, and so on one line.
+BLANKS = {"count": r"\d+", "share": r"[\d.]+%", "name": ".+"}
 
 
 def limits(
@@ -199,9 +207,9 @@ def limits(
 def translated(sentence: str, language: str) -> str:
     """A sentence of `limits` in another language; the sentence itself where it is none of ours."""
     for text in TEXTS.values():
-        pattern = (
-            re.escape(text["en"]).replace(r"\{count\}", r"(?P<count>\d+)").replace(r"\{share\}", r"(?P<share>[\d.]+%)")
-        )
+        pattern = re.escape(text["en"])
+        for blank, filled in BLANKS.items():
+            pattern = pattern.replace(rf"\{{{blank}\}}", f"(?P<{blank}>{filled})")
         if found := re.fullmatch(pattern, sentence):
             return text.get(language, text["en"]).format(**found.groupdict())
     return sentence

@@ -203,7 +203,7 @@ def markdown(result: Result, language: str = "en") -> str:
     ]
     for name, finding in result["findings"].items():
         value = abstained(finding["abstained"], language) if "abstained" in finding else number(finding["statistic"])
-        rarity = "" if finding.get("log10_pvalue") is None else f"{finding['log10_pvalue']:.1f}"
+        rarity = "" if finding.get("log10_pvalue") is None else f"{finding['log10_pvalue']:z.1f}"
         lines.append(
             f"| {PROBES[name]['question'][language]} | {value} | {rarity} | {TEXT[finding['role']][language]} |"
         )
@@ -235,45 +235,6 @@ def abstained(reason: str, language: str = "en") -> str:
     return reason if language == "en" else ABSTENTIONS.get(reason, reason)
 
 
-def stress_table(result: Result, language: str = "en") -> str:
-    """What `stress` found, one Markdown row a disguise."""
-    lines = [f"# {TEXT['stress_title'][language].format(name=code(result['name']))}", ""]
-    lines += ["| " + " | ".join(TEXT["stress_columns"][language].split("|")) + " |", "|---|---|---|---|"]
-    for row in result["rows"]:
-        seen = {None: "not_applicable", True: "recognised", False: "not_recognised"}[row["recognised"]]
-        amount = percent(row["amount"]) if isinstance(row["amount"], float) else row["amount"]
-        word = ANSWERS[row["answer"]]["word"][language] if row["answer"] else ""
-        lines.append(f"| {row['perturbation']} | {amount} | {TEXT[seen][language]} | {word} |")
-    return "\n".join([*lines, "", *[translated(sentence, language) for sentence in result["limits"]]])
-
-
-def behaviour_table(result: Result, language: str = "en") -> str:
-    """What `behave` measured, one Markdown row a noise level, the control beside the pair."""
-    models = result["models"]
-    title = TEXT["behaviour_title"][language].format(
-        a=code(models["a"]["name"]), b=code(models["b"]["name"]), items=len(result["items"])
-    )
-    columns = TEXT["behaviour_columns"][language].split("|")
-    lines = [f"# {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    pair, control = result["pair"], result["control"]
-    for place, level in enumerate(result["noise_levels"]):
-        cells = [percent(level)]
-        for key in ("agreement_where_b_is_right", "same_wrong_answer", "divergence_bits"):
-            cells += [_cell(key, table[key][place], table["both_wrong"][place]) for table in (pair, control)]
-        lines.append("| " + " | ".join(cells) + " |")
-    if result["ran_in_the_other_models_code"]:
-        lines += ["", TEXT["ran_in_other_code"][language]]
-    return "\n".join([*lines, "", *[f"- {translated(sentence, language)}" for sentence in result["limits"]]])
-
-
-def _cell(key: str, value: float | None, both_wrong: int) -> str:
-    if value is None:
-        return "–"
-    if key == "same_wrong_answer":
-        return f"{value:.0f} / {both_wrong:.0f}"
-    return percent(value) if key.startswith("agreement") else number(value)
-
-
 def chance(log10_pvalue: float, language: str = "en") -> str:
     """A p-value a non-expert can read: once in 10^40."""
     if log10_pvalue > -1.0:
@@ -282,7 +243,8 @@ def chance(log10_pvalue: float, language: str = "en") -> str:
 
 
 def number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    """A statistic with three digits; what rounds to nothing has no sign."""
+    return f"{value:z.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def _amount(entry: Mapping[str, Any]) -> str:

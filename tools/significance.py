@@ -21,7 +21,7 @@ NO_SPREAD = 1e-9
 
 def permutation_floor(units: int) -> float:
     """log10 of 1 / units!: no statistic of a permutation can be rarer than one permutation."""
-    return -float(special.gammaln(units + 1)) / LN10
+    return 0.0 - float(special.gammaln(units + 1)) / LN10
 
 
 def rank_agreement(correlation: float, units: int) -> float:
@@ -89,7 +89,7 @@ def shifts_within_blocks(sums: np.ndarray) -> float:
 
 def coincidence(elements: int, entropy_bits: float) -> float:
     """log10 of the chance that `elements` values agree, each carrying `entropy_bits` of collision entropy."""
-    return -elements * entropy_bits * math.log10(2.0)
+    return 0.0 - elements * entropy_bits * math.log10(2.0)
 
 
 def bonferroni(log10_pvalues: Sequence[float], tests: int | None = None) -> float:

@@ -137,8 +137,8 @@ TEXT: dict[str, Words] = {
     "context": {"en": "context only", "zh": "仅供参考"},
     "background": {"en": "Background, which decides nothing", "zh": "背景（不参与判断）"},
     "strangers": {
-        "en": "; {pairs} pairs of strangers reached {low:.2f} to {high:.2f}",
-        "zh": "；{pairs} 对互不相关的模型测得 {low:.2f} 到 {high:.2f}",
+        "en": "; {pairs} pairs of strangers reached {low:z.2f} to {high:z.2f}",
+        "zh": "；{pairs} 对互不相关的模型测得 {low:z.2f} 到 {high:z.2f}",
     },
     "span": {
         "en": "{file_a} lines {first_a}-{last_a} and {file_b} lines {first_b}-{last_b}",
@@ -175,6 +175,8 @@ TEXT: dict[str, Words] = {
     "recognised": {"en": "recognised", "zh": "认出"},
     "not_recognised": {"en": "not recognised", "zh": "未认出"},
     "not_applicable": {"en": "does not apply", "zh": "不适用"},
+    "describe_title": {"en": "What the files of {name} hold", "zh": "{name} 的文件里有什么"},
+    "files": {"en": "Files", "zh": "文件"},
     "stress_columns": {"en": "disguise|amount|result|answer", "zh": "伪装|程度|结果|回答"},
     "stress_title": {"en": "Which disguises of {name} are seen through", "zh": "{name} 的哪些伪装会被识破"},
     "behaviour_title": {
@@ -389,6 +391,43 @@ DIRECTIONS: dict[str, Any] = {
     },
 }  # fmt: skip
 
+# What `describe` says of a model, in this order, before its files.
+DESCRIBED: dict[str, Words] = {
+    "format": {"en": "File format", "zh": "文件格式"},
+    "bytes": {"en": "Bytes", "zh": "字节数"},
+    "parameters": {"en": "Numbers in the weights", "zh": "权重里的数值"},
+    "tensors": {"en": "Tensors", "zh": "张量"},
+    "learned_tensors": {"en": "Learned tensors", "zh": "其中学习得到的张量"},
+    "dtypes": {"en": "Number formats and how many tensors have them", "zh": "数值格式（及张量个数）"},
+    "architecture": {"en": "Architecture, as the files declare it", "zh": "文件自称的架构"},
+    "hidden_size": {"en": "Width of the residual stream", "zh": "残差流的宽度"},
+    "layers": {"en": "Layers of hidden units", "zh": "隐藏单元的层数"},
+    "hidden_units": {"en": "Hidden units in the first of them", "zh": "其中第一层的隐藏单元"},
+    "vocabulary": {"en": "Rows of the token table", "zh": "词元表的行数"},
+}
+
+DISGUISES: dict[str, Words] = {
+    "add_noise": {"en": "noise on every tensor, in its standard deviations", "zh": "每个张量加噪声，以其标准差计"},
+    "cast": {"en": "a coarser number format", "zh": "换成更粗的数值格式"},
+    "drop_layers": {"en": "layers left out", "zh": "删去若干层"},
+    "low_rank": {"en": "a low-rank change added, rank", "zh": "加上低秩改动，秩"},
+    "permute_residual": {"en": "inner channels re-ordered", "zh": "内部通道重新排列"},
+    "prune": {"en": "small weights set to zero", "zh": "较小的权重置零"},
+    "quantise": {"en": "rounded to few levels", "zh": "取整到少数几级"},
+    "rename_tensors": {"en": "other tensor names and order", "zh": "张量改名并打乱次序"},
+    "repeat_layers": {"en": "layers placed twice", "zh": "若干层放两遍"},
+    "rescale": {"en": "rescaled between tensors, by", "zh": "在张量之间缩放，以此为单位"},
+    "rotate_residual": {"en": "inner space rotated", "zh": "内部空间旋转"},
+    "shuffle_heads": {"en": "attention heads re-ordered", "zh": "注意力头重新排列"},
+    "shuffle_units": {"en": "hidden units re-ordered", "zh": "隐藏单元重新排列"},
+}
+
+# What stands for an amount of a disguise that is a word.
+AMOUNTS: dict[str, Words] = {
+    "layer": {"en": "layer", "zh": "层"},
+    "unit": {"en": "unit", "zh": "单元"},
+}
+
 PROBES: dict[str, dict[str, Words]] = {
     "same_values": {
         "label": {"en": "Same numbers", "zh": "数值是否相同"},
@@ -589,12 +628,12 @@ def percent(share: float) -> str:
     value = 100.0 * share
     if 0 < abs(value) < 1:
         return f"{value:.2g}%"
-    return f"{value:.0f}%" if value >= 10 else f"{value:.1f}".removesuffix(".0") + "%"
+    return f"{value:.0f}%" if value >= 10 else f"{value:z.1f}".removesuffix(".0") + "%"
 
 
 def correlation(value: float) -> str:
     """A correlation with two digits; what rounds to nothing has no sign."""
-    return f"{round(value, 2) + 0.0:.2f}"
+    return f"{value:z.2f}"
 
 
 def _same_values(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -653,9 +692,9 @@ def _unit_places(finding: Finding, language: str, leaned_on: bool) -> str:
             "zh": "没有哪一层里，同一位置的隐藏单元明显比不同位置的更相像。",
         }[language]
     return {
-        "en": "Hidden units at one place are more alike than those at different places, by {excess:.3f} on average (a copy: "
+        "en": "Hidden units at one place are more alike than those at different places, by {excess:z.3f} on average (a copy: "
         "about 1); clearly so in {seen} of {layers} layers.",
-        "zh": "同一位置的隐藏单元比不同位置的更相像，平均高出 {excess:.3f}（副本约为 1）；{layers} 层中有 {seen} 层明显如此。",
+        "zh": "同一位置的隐藏单元比不同位置的更相像，平均高出 {excess:z.3f}（副本约为 1）；{layers} 层中有 {seen} 层明显如此。",
     }[language].format(excess=finding["statistic"], seen=seen, layers=len(rows))
 
 
@@ -717,15 +756,15 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
         "trained": {"en": "the uneven change that training leaves", "zh": "训练留下的不均匀变化"},
         "unrelated": {"en": "no likeness", "zh": "看不出相似"},
     }
+    joint, brackets = {"en": (", ", " ({})"), "zh": ("、", "（{}）")}[language]
     listed = [
-        f"{names[kind][language]} ({percent(share)})" for kind, share in sorted(shares.items(), key=lambda i: -i[1])
+        names[kind][language] + brackets.format(percent(share))
+        for kind, share in sorted(shares.items(), key=lambda i: -i[1])
     ]
     return {
         "en": "Between the two lies: {what} (shares of the compared numbers); size of the difference {size}.",
         "zh": "两者之间的差别是：{what}（括号内为占比较数字的比例）；差异大小为 {size}。",
-    }[language].format(
-        what=", ".join(listed) if language == "en" else "、".join(listed), size=percent(finding["statistic"])
-    )
+    }[language].format(what=joint.join(listed), size=percent(finding["statistic"]))
 
 
 def _shared_additions(finding: Finding, language: str, leaned_on: bool) -> str:
@@ -739,6 +778,10 @@ TOKENIZERS: dict[str, Words] = {
     "same": {
         "en": "Both tokenizers have the same tokens under the same numbers{merges}; strangers often share one.",
         "zh": "两个分词器的词元和编号都相同{merges}；没有关系的模型也常常共用一个。",
+    },
+    "nearly_same": {
+        "en": "Both tokenizers have nearly all tokens in common, under the same numbers{merges}; strangers often share one.",
+        "zh": "两个分词器的词元几乎全都相同，编号也相同{merges}；没有关系的模型也常常共用一个。",
     },
     "contained": {
         "en": "One tokenizer has the tokens of the other under the same numbers, and {more} more{merges}; strangers often "
@@ -782,7 +825,8 @@ def _same_tokenizer(finding: Finding, language: str, leaned_on: bool) -> str:
     configuration = where.get("configuration")
     if "tokens_shared" in where:
         merges = where["merges_shared"]
-        return TOKENIZERS[where["relation"]][language].format(
+        swapped = where["relation"] == "contained" and not where["more_tokens"]
+        return TOKENIZERS["nearly_same" if swapped else where["relation"]][language].format(
             share=percent(where["tokens_shared"]),
             more=where["more_tokens"],
             step=abs(where["moved_by"]),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tools.limits import TEXTS
+
 
 @dataclass(frozen=True)
 class Step:
@@ -161,7 +163,10 @@ def behaviour(a: str = "exhibits/llama3v/suspect", b: str = "exhibits/llama3v/or
             "divergence_bits": {"pair": 0.0123, "control": 0.4567},
         },
         "shared_mistakes": [0],
-        "limits": ["Behaviour alone decides nothing."],
+        "limits": [
+            TEXTS["behaviour_decides_nothing"]["en"],
+            TEXTS["other_code"]["en"].format(name=a),
+        ],
         "seconds": 4.2,
         "ran_in_the_other_models_code": True,
     }

@@ -13,8 +13,9 @@ from fake_assistant import behaviour, comparison
 from page import card, numbers
 from page.markup import powers
 from page.words import LANGUAGES, TEXTS, Language, say
+from tools.limits import TEXTS as LIMITS
 from tools.report import summary
-from tools.words import SCALE
+from tools.words import AMOUNTS, DISGUISES, SCALE
 
 EVIL = "<img src=x onerror=alert(1)>![x](https://evil.example/p.png)\u202e$$x$$\n\n# big"
 
@@ -122,7 +123,12 @@ def test_the_card_of_behaviour_holds_pair_control_and_a_shared_mistake(language:
     for text in ("95.8 %", "10.4 %", "98 %", "0.0123", "0.457", "Lyon", "Paris"):
         assert text in shown, text
     assert say(language, "behave_of", part=19, whole=21) in shown
-    assert say(language, "behave_limit_1") in shown
+    said = html.unescape(shown)
+    assert LIMITS["behaviour_decides_nothing"][language] in said
+    assert LIMITS["other_code"][language].format(name="exhibits/llama3v/suspect") in said
+    own = behaviour()
+    own["models"]["control"]["name"] = "x (untrained)"
+    assert ("untrained" in card.behaviour(own, language)) == (language == "en")
     assert shown.count("<code") == 0 and shown.count("</tr>") == 6
 
 
@@ -135,6 +141,10 @@ def test_the_card_of_disguises_tells_seen_missed_and_not_applicable(language: La
     shown = card.stress({"name": "x", "rows": rows, "seconds": 1.0}, language)
     assert say(language, "stress_count", seen=1, all=2) in shown
     assert all(say(language, key) in shown for key in ("yes", "no", "stress_not_applicable"))
+    assert DISGUISES["shuffle_units"][language] in shown
+    by_unit = {"perturbation": "rescale", "amount": "unit", "unit": "x", "recognised": True, "answer": None}
+    shown = card.stress({"name": "x", "rows": [by_unit], "seconds": 1.0}, language)
+    assert f"<b>{AMOUNTS['unit'][language]}</b>" in shown
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -170,6 +180,7 @@ def test_numbers_as_read() -> None:
     assert numbers.agreement(-0.0421) == "\u22120.042"
     assert numbers.size(999) == "999 B" and numbers.size(4_813_824) == "4.8 MB" and numbers.size(None) == "–"
     assert numbers.seconds(0.031) == "0.03 s" and numbers.seconds(125.0) == "2 min 5 s"
+    assert numbers.agreement(-0.0004) == "0.000" and numbers.number(-0.0) == "0" and numbers.share(-0.0001) == "0 %"
     assert numbers.log10(-0.03) == "0.0" and numbers.log10(-744.24) == "\u2212744.2"
     assert numbers.number(-0.0384) == "\u22120.0384"
     assert numbers.number(0.05017) == "0.0502" and numbers.number(float("nan")) == "–"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, knows, say, translated
+from page.words import CHINESE, LANGUAGES, TEXTS, choose_language, say, translated
 from tools.components import NAMES
 
 BANNED = re.compile(
@@ -64,11 +64,6 @@ def test_what_probes_say_of_themselves_has_its_chinese() -> None:
                 assert translated(said.value, "zh") != said.value, (
                     f"{path.name}: it has no Chinese in page.words or tools.words"
                 )
-
-
-def test_every_disguise_has_its_words() -> None:
-    folder = Path(__file__).resolve().parents[2] / "tools" / "perturbations"
-    assert [path.stem for path in folder.glob("[a-z]*.py") if not knows(f"disguise_{path.stem}")] == []
 
 
 def test_every_part_of_a_model_has_its_chinese() -> None:

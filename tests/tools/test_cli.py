@@ -21,9 +21,11 @@ import torch
 from tests.small_models import Small, tensors_of, trained, tuned
 from tools.__main__ import main
 from tools.perturbations import perturbation_named
+from tools.sources.range_cache import cache_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTED = "tests-tools-pickle-was-run"
+HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,23 @@ def test_without_json_a_report_in_the_readers_language(run: Run, models: dict[st
 def test_describe_and_stress(run: Run, models: dict[str, str]) -> None:
     said = run("describe", models["original"], "--json")
     assert said.code == 0 and said.objects[0]["layers"] == 2
-    assert "hidden_size" in run("describe", models["original"]).out
     refused(run("stress", "no-such-folder", "--json"), "not_found")
+
+
+def test_whoever_chose_chinese_reads_no_english(run: Run, models: dict[str, str], tmp_path: Path) -> None:
+    chosen, folder = ("--lang", "zh"), str(cache_folder())
+    told = [run(*command, *chosen).out for command in (("describe", models["original"]), ("cache",))]
+    told.append(run("compare", models["stranger"], models["original"], *chosen).out)
+    for text in told:
+        # Names of files, formats and commands stay what they are.
+        own = re.sub(r"```.*?```|`[^`]*`|sha256 \w+|log10 p|Python", "", text, flags=re.S).replace(folder, "")
+        assert HAN.search(text) and re.findall(r"[A-Za-z]{2,}", own) == []
+    assert "width" in run("describe", models["original"]).out.lower()
+    (tmp_path / "pairs.csv").write_text("a,b\nno-such-folder,other\n", encoding="utf-8")
+    for command in (("describe", "no-such-folder", "--json"), ("compare", "--pairs", tmp_path / "pairs.csv")):
+        for language, is_chinese in (("en", False), ("zh", True)):
+            (record,) = run(*command, "--lang", language).objects
+            assert bool(HAN.search(record["error"]["message"] + record["error"]["remedy"])) == is_chinese
 
 
 def header(entries: dict[str, Any], data: bytes, length: int | None = None) -> bytes:

@@ -15,9 +15,9 @@ import torch
 
 from tests.small_models import trained, tuned
 from tools import limits as limits_module
-from tools.audit import compare, stress
+from tools.audit import compare
 from tools.probes import all_probes
-from tools.report import LANGUAGES, chance, change, direction, markdown, reasons, stress_table, summary
+from tools.report import LANGUAGES, chance, change, direction, markdown, reasons, summary
 from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, NEXT_IF_UNDECIDED, PROBES, REASONS, SCALE, TEXT, percent
 
 SCHEMA = Path(__file__).resolve().parents[2].parent / "shared" / "result.schema.json"
@@ -256,21 +256,6 @@ def test_sentences_stay_on_one_short_line(real: dict[str, Any], name: str, langu
         assert "\n" not in sentence and not HIDDEN.search(sentence) and len(sentence) < 700
 
 
-@pytest.fixture(scope="module")
-def stressed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return stress(trained("llama", 1).saved(tmp_path_factory.mktemp("stress") / "a|`b"))
-
-
-@both
-def test_stress_table(stressed: dict[str, Any], language: str) -> None:
-    found = stressed
-    table = stress_table(found, language)
-    rows = [line for line in table.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(found["rows"])
-    assert len({line.count("|") for line in rows}) == 1
-    assert not BANNED.search(table)
-
-
 def test_chances_and_percentages_are_readable() -> None:
     assert percent(0.5) == "50%" and percent(0.0) == "0%" and percent(0.001) == "0.1%" and percent(1.0) == "100%"
     assert percent(0.00001) != "0%", "a small share is not none"
@@ -279,6 +264,24 @@ def test_chances_and_percentages_are_readable() -> None:
     for log in (-1.0, -0.99, -2.5, -308.2, -3e6):
         for language in LANGUAGES:
             assert chance(log, language)
+
+
+@both
+def test_what_rounds_to_nothing_has_no_sign(real: dict[str, Any], language: str) -> None:
+    made = copy.deepcopy(real)
+    for finding in made["findings"].values():
+        finding |= {"statistic": -0.0004, "log10_pvalue": -0.04} if "statistic" in finding else {}
+    text = markdown(made, language)
+    assert "| 0.000 | 0.0 |" in text and not re.search(r"-0\.?0*(?![.\d])", text)
+    assert percent(-0.0) == "0%"
+
+
+def test_every_limit_is_said_in_chinese() -> None:
+    facts = {"count": 3, "share": "5%", "name": "weights (x) {a} \\d+ [b] it was run in the code"}
+    for key, texts in limits_module.TEXTS.items():
+        said = limits_module.translated(texts["en"].format(**facts), "zh")
+        assert said == texts["zh"].format(**facts), key
+    assert limits_module.translated("a sentence of nobody", "zh") == "a sentence of nobody"
 
 
 def test_a_rare_chance_is_never_overstated() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import printable
+from tools.limits import TEXTS
 
 if TYPE_CHECKING:
     from tools.behaviour.answering import Answers
@@ -118,24 +119,11 @@ def _model(runnable: Runnable, answers: Answers) -> dict[str, Any]:
 
 def _limits(runs: dict[str, Runnable], comparable: dict[str, bool], *, untrained_control: bool) -> list[str]:
     """What these figures cannot tell."""
-    limits = [
-        "Behaviour alone decides nothing: models that read the same texts can answer alike without sharing a weight.",
-        "The prompts are few, short and in two languages; other prompts may give other figures.",
-    ]
-    if untrained_control:
-        limits.append(
-            "The control is an untrained model of the same design, which is weak: any two trained models "
-            "agree more than that. For a fair control, name a model of the same size known to be unrelated."
-        )
-    if not all(comparable.values()):
-        limits.append("Where tokenizers differ, only the text of the answers is compared, not the probabilities.")
-    for side in ("a", "b"):
-        if runs[side].in_other_code:
-            limits.append(
-                f"{printable(runs[side].name)} was run in the code and with the settings of the other model; "
-                "its own settings were not used."
-            )
-    return limits
+    keys = ["behaviour_decides_nothing", "few_prompts"]
+    keys += ["weak_control"] if untrained_control else []
+    keys += [] if all(comparable.values()) else ["texts_only"]
+    moved = [printable(runs[side].name) for side in ("a", "b") if runs[side].in_other_code]
+    return [TEXTS[key]["en"] for key in keys] + [TEXTS["other_code"]["en"].format(name=name) for name in moved]
 
 
 class _Listener:
