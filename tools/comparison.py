@@ -346,8 +346,12 @@ class Comparison:
                 # Tables of tokens resemble each other in strangers too, by how often tokens occur.
                 if shape[axis] > LARGEST_REORDERED or shape in self._table_shapes:
                     continue
-                names_a = [x for x, _ in left if self.a.shapes[x] == shape]
-                names_b = [y for x, y in left if self.a.shapes[x] == shape]
+                some = [(x, y) for x, y in left if self.a.shapes[x] == shape]
+                if axis == 0:
+                    some = [(x, y) for x, y in some if self._has_all_rows("a", x) and self._has_all_rows("b", y)]
+                if not some:
+                    continue
+                names_a, names_b = map(list, zip(*some, strict=True))
                 prints_a = np.stack([fingerprint(_turned(self.a.read(n), axis)) for n in names_a])
                 prints_b = np.stack([fingerprint(_turned(self.b.read(n), axis)) for n in names_b])
                 for i, j in zip(*linear_sum_assignment(prints_a @ prints_b.T, maximize=True), strict=True):
@@ -421,6 +425,9 @@ class Comparison:
 
     def _put_in_order(self, units: UnitPair) -> list[TensorPair]:
         """The tensors of a re-ordered layer with the order that undoes it; empty where the layer is in order."""
+        layers = zip(SIDES, (units.a, units.b), strict=True)
+        if not all(self._has_all_rows(side, member.name) for side, layer in layers for member in layer.members):
+            return []
         if units.a.width > LARGEST_REORDERED or order_agreement(self.unit_partners(units)) >= IN_ORDER:
             return []
         similarity = self._similarity(units, np.arange(units.a.width))
@@ -432,6 +439,11 @@ class Comparison:
         if alike < max(ALIKE, STAYED * in_place, CHOSEN * chance):
             return []
         return list(self._whole_tensors(units, partners))
+
+    def _has_all_rows(self, side: Side, name: str) -> bool:
+        """Whether all rows of a tensor are here: among some rows a moved one finds a neighbour, not its partner."""
+        here, there = self.shapes_of(side, name)
+        return here[:1] == there[:1]
 
     def _whole_tensors(self, units: UnitPair, partners: np.ndarray) -> Iterator[TensorPair]:
         """The tensors of a layer all of whose rows or columns are units, with an order for all of them."""
