@@ -358,7 +358,7 @@ def test_the_digest_knows_all_that_measures(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(kept_results, "__file__", str(tools / "kept_results.py"))
     assert kept_results._code() == kept_results._CODE
     seen = {kept_results._code()}
-    for name in ("verdict.py", "probes/unit_order.py", "architectures/names.toml", "words.py", "new.py"):
+    for name in ("verdict.py", "probes/unit_order.py", "architectures/names.toml", "words/answers.py", "new.py"):
         (tools / name).open("a").write("\n")
         seen.add(kept_results._code())
     assert len(seen) == 6
