@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tools.base_changes import changes_of, values_at_even_places
 from tools.checkpoint import Checkpoint
 from tools.comparison import FEWEST_VALUES, Comparison
 from tools.merging import AGREEING, LEAST_WEIGHT, SIDES, Merge, Side, weighted_median
 from tools.rounded_merges import Stored, missed_by, some, weights_of_rounded, weights_without
 from tools.sampling import Sample
-from tools.sparse_merges import changes_of, merge_of_parts, values_at_even_places
+from tools.sparse_merges import merge_of_parts
 
 # What the parents may leave of a tensor, relative to what the nearest of them alone leaves. Checkpoints of one training
 # leave more when taken for means of each other: docs/decisions/0038-named-parents.md.

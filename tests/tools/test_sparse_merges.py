@@ -11,9 +11,10 @@ from benchmarks.merges import dare, ties
 from tests.small_models import Small, trained, tuned
 from tests.tools.test_parents import explained, mean, valid
 from tools.audit import compare
+from tools.base_changes import changes_of, values_at_even_places
 from tools.merging import Merge
 from tools.report import markdown
-from tools.sparse_merges import changes_of, merge_of_parts, values_at_even_places
+from tools.sparse_merges import merge_of_parts
 
 WEIGHTS = [[1.0], [0.6, 0.4], [0.4, 0.3, 0.3]]
 
