@@ -6,6 +6,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -84,14 +85,20 @@ class StoredFile(Protocol):
 
 
 @runtime_checkable
-class BufferedFile(StoredFile, Protocol):
-    """A file that can be read without taking new memory each time."""
+class OpenableFile(StoredFile, Protocol):
+    """A file of this machine, which the system can read by itself."""
 
-    def read_into(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes from start up to stop, in order, each time as many as the buffer holds and in it.
+    def opened(self) -> AbstractContextManager[int]:
+        """The number under which the file is open; raises as `read` where it is not what was found."""
 
-        Raises as `read`.
-        """
+
+@dataclass(frozen=True)
+class Place:
+    """Where numbers lie one after the other, as they are: `file` from byte `start` up to `stop`."""
+
+    file: OpenableFile
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -194,16 +201,24 @@ class Checkpoint(ABC):
             raise ValueError("a tensor without axes has no rows")
         return self.read(name)[start:stop].clone()
 
-    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The rows from start up to stop in order, so many at a time; in `buffer` (bytes) where they lie so in a file.
-
-        A block may be overwritten by the next. Raises as `read`.
-        """
+    def read_blocks(self, name: str, start: int, stop: int, rows: int) -> Iterator[torch.Tensor]:
+        """The rows from start up to stop in order, so many at a time; raises as `read`."""
         row_bytes = max(1, _row_bytes(self.shapes[name], self.dtypes[name]))
         many = max(1, READ_AT_ONCE // (row_bytes * rows)) * rows
         for first in range(start, stop, many):
             values = self.read_rows(name, first, min(stop, first + many))
             yield from (values[i : i + rows] for i in range(0, len(values), rows))
+
+    def place(self, name: str, start: int, stop: int) -> Place | None:
+        """Where the rows from start up to stop lie as they are read; None where they are decoded, or far away.
+
+        Who reads them there says so by `count`.
+        """
+        return None
+
+    def count(self, name: str, read: int) -> None:
+        """Note that so many bytes of a tensor were read at its place."""
+        self._count(name, read, _row_bytes(self.shapes[name], self.dtypes[name]) * self.shapes[name][0])
 
     def expect(self, wanted: Iterable[Wanted]) -> None:  # noqa: B027 - where reading is cheap there is nothing to do
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

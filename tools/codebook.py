@@ -38,13 +38,14 @@ def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
     rounded, source = (side.reshape(side.shape[0], -1) for side in (coarse, fine))
     for high, wide in BLOCKS:
         rows, columns = min(high, rounded.shape[0]), min(wide, rounded.shape[1])
-        places = _places(tuple(rounded.shape), rows, columns)
+        corners = _corners(tuple(rounded.shape), rows, columns)
         known, unknown = [], 0
-        for place in places:
+        for down, across in corners:
+            place = slice(down, down + rows), slice(across, across + columns)
             levels = _block(rounded[place].double().numpy(), source[place].double().numpy())
             known += [] if levels is None else [levels]
             unknown += levels is None
-            if unknown > 0.1 * len(places):
+            if unknown > 0.1 * len(corners):
                 break
         else:
             bits = max(1, math.ceil(math.log2(max(known))))
@@ -56,12 +57,13 @@ def _are_four_bit_floats(rounded: torch.Tensor, source: torch.Tensor) -> bool:
     """Whether blocks of sixteen lie on the levels of 4-bit floats under one scale, each the nearest to its source."""
     if rounded.shape[1] < SHORT_BLOCK:
         return False
-    places = _places(tuple(rounded.shape), 1, SHORT_BLOCK)
-    values, wanted = (np.concatenate([side[place].double().numpy() for place in places]) for side in (rounded, source))
+    corners = _corners(tuple(rounded.shape), 1, SHORT_BLOCK)
+    blocks = torch.from_numpy(corners[:, :1]), torch.from_numpy(corners[:, 1:] + np.arange(SHORT_BLOCK))
+    values, wanted = (side[blocks].double().numpy() for side in (rounded, source))
     largest = np.abs(values).max(axis=1, keepdims=True)
     kept = largest[:, 0] > 0
     counted, meant = (12 * side[kept] / largest[kept] for side in (values, wanted))
-    if len(counted) < 0.9 * len(places):
+    if len(counted) < 0.9 * len(corners):
         return False
     levels = np.array([-level for level in TWELFTHS[:0:-1]] + list(TWELFTHS), dtype=float)
     middles = (levels[1:] + levels[:-1]) / 2
@@ -70,13 +72,11 @@ def _are_four_bit_floats(rounded: torch.Tensor, source: torch.Tensor) -> bool:
     return min(on_level, float(np.mean(levels[np.searchsorted(middles, meant)] == at))) >= NEAREST
 
 
-def _places(shape: tuple[int, ...], rows: int, columns: int) -> list[tuple[slice, slice]]:
-    down, across = shape[0] // rows, shape[1] // columns
-    chosen = spread_indices(down * across, BLOCKS_READ)
-    return [
-        (slice(i // across * rows, (i // across + 1) * rows), slice(i % across * columns, (i % across + 1) * columns))
-        for i in map(int, chosen)
-    ]
+def _corners(shape: tuple[int, ...], rows: int, columns: int) -> np.ndarray:
+    """First row and first column of each block that is looked at, (blocks, 2)."""
+    across = shape[1] // columns
+    chosen = spread_indices(shape[0] // rows * across, BLOCKS_READ)
+    return np.stack([chosen // across * rows, chosen % across * columns], axis=1)
 
 
 def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
@@ -84,9 +84,10 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
     # Pruned values are alike whatever was done to the others.
     kept = rounded != 0
     values, wanted = rounded[kept], source[kept]
-    if len(np.unique(values[:FIRST_VALUES])) > MOST_LEVELS:
+    levels = np.unique(values[:FIRST_VALUES])
+    if len(levels) > MOST_LEVELS:
         return None
-    levels = np.unique(values)
+    levels = levels if len(values) <= FIRST_VALUES else np.unique(values)
     if len(values) < FEWEST_VALUES or len(levels) > min(MOST_LEVELS, LEVELS_FOR_VALUES * len(values)):
         return None
     middles = (levels[1:] + levels[:-1]) / 2

@@ -47,6 +47,8 @@ EMPTIED = 0.03
 GRID_ROWS = 24
 GRID_TOLERANCE = 0.12
 LARGEST_SPECTRUM = 768
+# Of fewer directions none can be told to be few.
+FEWEST_DIRECTIONS = 16
 PRUNED_SHARE = 0.02
 # Sums of squares lose what is below a hundred-millionth of them; this is well above its root.
 SUMS_BLUR = 1e-5
@@ -143,10 +145,11 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
             whole = _along_the_scales(whole, first_x, first_y, scale)
         return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser)
     matrix = left.reshape(left.shape[0], -1)
-    rank = _low_rank(matrix)
+    sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
+    rank = None if sizes is None else _low_rank(sizes)
     if rank is not None:
         return replace(whole, kind="low_rank", amount=float(rank), coarser=_side_with_directions(matrix, rank, x, y))
-    if _is_white(matrix):
+    if _is_white(matrix, sizes):
         spread = min(float(x.std()), float(y.std()))
         return replace(whole, kind="noise", amount=float(left.std()) / spread)
     return replace(whole, kind="trained", amount=whole.relative_size)
@@ -404,12 +407,8 @@ def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:
     return float((squares / spread).square().mean())
 
 
-def _low_rank(matrix: torch.Tensor) -> int | None:
-    """The number of directions a difference has, where it has few; None where it fills the space."""
-    rows, columns = matrix.shape
-    if min(rows, columns) < 16:
-        return None
-    values = _singular_values(matrix)
+def _low_rank(values: torch.Tensor) -> int | None:
+    """The number of directions a difference of these singular values has, where few; None where it fills the space."""
     energy = values.square().cumsum(0) / values.square().sum()
     most = max(1, len(values) // 4)
     cliffs = values[:most] / values[1 : most + 1].clamp_min(1e-300)
@@ -419,8 +418,8 @@ def _low_rank(matrix: torch.Tensor) -> int | None:
     return None
 
 
-def _is_white(matrix: torch.Tensor) -> bool:
-    """True where the difference is like independent Gaussian draws of one size throughout the tensor."""
+def _is_white(matrix: torch.Tensor, sizes: torch.Tensor | None) -> bool:
+    """Whether a difference, of those singular values, is like independent Gaussian draws of one size throughout."""
     count = matrix.numel()
     if count < 64:
         return False
@@ -437,8 +436,8 @@ def _is_white(matrix: torch.Tensor) -> bool:
             spread = float(energies.var()) / float(energies.mean()) ** 2
             if spread > NOISE_SPREAD * (2.0 / length) * (1.0 + 4.0 / math.sqrt(number)):
                 return False
-    if min(rows, columns) >= 16:
-        largest = float(_singular_values(matrix)[0])
+    if sizes is not None:
+        largest = float(sizes[0])
         height, width = (min(side, LARGEST_SPECTRUM) for side in (rows, columns))
         if largest > NOISE_EDGE * math.sqrt(variance) * (math.sqrt(height) + math.sqrt(width)):
             return False

@@ -11,7 +11,7 @@ from tools.checkpoint import Checkpoint
 from tools.comparison import Comparison
 from tools.digests import equal_by_digest
 from tools.errors import UserError
-from tools.evidence import Evidence, Finding, Probe, finding_record
+from tools.evidence import Abstention, Evidence, Finding, Probe, finding_record
 from tools.formats.adapter import is_adapter
 from tools.moved_units import PairedUnits
 from tools.moving import MovedComparison
@@ -50,6 +50,7 @@ AFTER_A_LINK = ("difference_shape", "shared_additions", "shared_start")
 OF_DECLARATIONS = ("tensor_names", "same_configuration", "same_tokenizer")
 # Finds units wherever they stand, for which whole layers are read.
 OF_WHOLE_LAYERS = "unit_partners"
+IN_PLACE = "The hidden units stand in the same order in both models, so no partners had to be looked for."
 
 
 @dataclass
@@ -77,10 +78,13 @@ class Measured:
     def ask(self, name: str, comparison: Comparison, listener: Listener | None) -> None:
         probe = probe_named(name)
         comparison.check()
-        started = time.monotonic()
         tell(listener, name, "started", None, None)
-        self.findings[name] = probe.measure(comparison)
-        tell(listener, name, "done", time.monotonic() - started, finding_record(probe, self.findings[name]))
+        started = time.monotonic()
+        self.found(name, probe.measure(comparison), time.monotonic() - started, listener)
+
+    def found(self, name: str, finding: Finding, seconds: float, listener: Listener | None) -> None:
+        self.findings[name] = finding
+        tell(listener, name, "done", seconds, finding_record(probe_named(name), finding))
 
 
 def measure(comparison: Comparison, listener: Listener | None, progress: Progress | None = None) -> Measured:
@@ -137,7 +141,9 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
         sample = sampled_comparison(models, progress)
         _stream(measured, sample, listener, progress)
     aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
-    if OF_WHOLE_LAYERS not in measured.findings:
+    if aligned is sample:
+        measured.found(OF_WHOLE_LAYERS, Abstention(IN_PLACE), 0.0, listener)
+    else:
         measured.ask(OF_WHOLE_LAYERS, aligned, listener)
     _after_a_link(measured, listener, _described(sample, aligned, measured.findings))
     if not measured.linked():
@@ -168,16 +174,11 @@ def _stream(measured: Measured, sample: PartialComparison, listener: Listener | 
     pairs = [pair for pair in sample.tensor_pairs if sample.a.shapes[pair.a]]
     tell(listener, "read", "started", None, None)
     found = MostDifferent(sample)
-    with Stream(*both, pairs, sample.stop) as stream:
+    with Stream(*both, pairs, sample.stop, found.add) as stream:
         for name in _in_order(all_probes()):
             if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
                 measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
-        if _in_place(measured):
-            measured.ask(OF_WHOLE_LAYERS, sample, listener)
-        linked = measured.linked()
         for held in stream.results(sample.check):
-            # Described now, while the others are still being read; of strangers nobody asks for it.
-            found.add(held, describe=linked)
             tell(listener, "read", "progress", None, {"tensor": held.a, "other": held.b, "equal": held.equal})
     tell(listener, "read", "done", time.monotonic() - started, None)
     measured.read, measured.everything = found.comparison(), True

@@ -162,15 +162,15 @@ class MostDifferent:
         # Where rows of the sample found partners, those of other rows are to be looked for anew.
         self._in_place = all(pair.partners is None for pair in sample.tensor_pairs)
 
-    def add(self, held: Held, describe: bool) -> None:
-        """Choose the pair's rows; with `describe`, say at once what lies between them."""
+    def add(self, held: Held) -> None:
+        """Choose the pair's rows, and describe at once what lies between them; called by several threads."""
         if not held.equal:
             start, stop = held.rows
             x, y = self._a.behind.read_rows(held.a, start, stop), self._b.behind.read_rows(held.b, start, stop)
-            worst = int((x.float() - y.float()).flatten(1).square().mean(dim=1).argmax())
+            worst = int((x.float().sub_(y)).flatten(1).norm(dim=1).argmax())
             first = start + max(0, worst - self._a.shapes[held.a][0] // 2)
             self._rows[0][held.a] = self._rows[1][held.b] = first
-        if describe and self._in_place:
+        if self._in_place:
             sides = zip((self._a, self._b), (held.a, held.b), self._rows, strict=True)
             rows = [side.rows_from(name, first.get(name)) for side, name, first in sides]
             self._differences[held.a, held.b] = compare_values(*rows)

@@ -6,11 +6,14 @@ take the place of the sample's, so that the probes describe what lies between th
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -18,16 +21,20 @@ import torch
 
 from tools.checkpoint import Checkpoint, Stop
 from tools.comparison import TensorPair
+from tools.compiled import AT_ONCE, Farthest, can_compare
 from tools.errors import Cancelled, UserError
 
 # Values of each side read and subtracted at once: what is read is used while the processor's cache still holds it.
 BLOCK_VALUES = 2**18
-# Blocks of one worker's turn: enough to open the files for, too few for the other worker to wait for at the end.
+# Blocks of one worker's part: enough to open the files for, too few for the other worker to wait for at the end.
 PART_BLOCKS = 128
+# Blocks between two looks at Stop.
+TURN_BLOCKS = 16
 # More would wait for memory, not for the processor.
 MOST_WORKERS = 2
-# Of the widest number that tensors hold.
-_VALUE_BYTES = 8
+
+# What tells of some rows, from the first up to the last, how far the block that differs most is apart, and its rows.
+Look = Callable[[int, int], tuple[float, tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,20 @@ class _Open:
 
 
 class Stream:
-    """The pass over both files, in a's order, by workers of its own; leave the context to end it early."""
+    """The pass over both files, in a's order, by workers of its own; leave the context to end it early.
 
-    def __init__(self, a: Checkpoint, b: Checkpoint, pairs: Sequence[TensorPair], stop: Stop | None) -> None:
-        self._a, self._b, self._stop = a, b, stop
+    `done` is called with each pair by the worker that read the last of it, several of them side by side.
+    """
+
+    def __init__(
+        self,
+        a: Checkpoint,
+        b: Checkpoint,
+        pairs: Sequence[TensorPair],
+        stop: Stop | None,
+        done: Callable[[Held], None] = lambda held: None,
+    ) -> None:
+        self._a, self._b, self._stop, self._done = a, b, stop, done
         place = {name: i for i, name in enumerate(a.shapes)}
         pairs = sorted(pairs, key=lambda pair: place[pair.a])
         self._parts = [part for pair in pairs for part in self._parts_of(pair)]
@@ -97,17 +114,18 @@ class Stream:
 
     def _work(self) -> None:
         torch.set_num_threads(1)
-        buffers = [torch.empty(BLOCK_VALUES * _VALUE_BYTES, dtype=torch.uint8) for _ in range(2)]
         try:
             while (part := self._next()) is not None:
                 pair, start, stop = part
-                most, rows = self._most_different(pair.pair, start, stop, buffers)
+                most, rows = self._most_different(pair.pair, start, stop)
                 with self._lock:
                     pair.add(most, rows)
                     pair.left -= 1
                     done = not pair.left
                 if done:
-                    self._found.put(Held(pair.pair.a, pair.pair.b, pair.most <= 0.0, pair.rows))
+                    held = Held(pair.pair.a, pair.pair.b, pair.most <= 0.0, pair.rows)
+                    self._done(held)
+                    self._found.put(held)
         except BaseException as error:
             self._found.put(error)
 
@@ -127,36 +145,80 @@ class Stream:
     def _rows_of_a_block(self, pair: TensorPair) -> int:
         return max(1, BLOCK_VALUES // self._row_values(pair))
 
-    def _most_different(
-        self, pair: TensorPair, start: int, stop: int, buffers: list[torch.Tensor]
-    ) -> tuple[float, tuple[int, int]]:
-        """The block of rows that differs most, and the mean square of its difference; 0 where all are equal."""
-        rows = self._rows_of_a_block(pair)
-        difference = torch.empty(rows * self._row_values(pair))
+    def _most_different(self, pair: TensorPair, start: int, stop: int) -> tuple[float, tuple[int, int]]:
+        """The mean square of the difference of the block that differs most, and its rows; not above 0 where equal."""
         most, worst = -1.0, (start, stop)
+        rows = TURN_BLOCKS * self._rows_of_a_block(pair)
+        with ExitStack() as files:
+            look = self._beside(pair, start, stop, files) or partial(self._one_by_one, pair)
+            for first in range(start, stop, rows):
+                self._check()
+                found, its_rows = look(first, min(stop, first + rows))
+                if found > most:
+                    most, worst = found, its_rows
+        return most, worst
+
+    def _beside(self, pair: TensorPair, start: int, stop: int, files: ExitStack) -> Look | None:
+        """How to look at rows where they lie, with the files opened; None where they do not lie there as numbers."""
+        places = self._a.place(pair.a, start, stop), self._b.place(pair.b, start, stop)
+        types: tuple[torch.dtype, torch.dtype] = (
+            getattr(torch, self._a.dtypes[pair.a]),
+            getattr(torch, self._b.dtypes[pair.b]),
+        )
+        values, high = self._row_values(pair), self._rows_of_a_block(pair)
+        if places[0] is None or places[1] is None or values % AT_ONCE or not can_compare(*types):
+            return None
+        opened = [(files.enter_context(place.file.opened()), place.start) for place in places if place is not None]
+        farthest = Farthest(types[0], types[1], high * values)
+
+        def look(first: int, last: int) -> tuple[float, tuple[int, int]]:
+            at = [
+                (number, begin + (first - start) * values * dtype.itemsize)
+                for (number, begin), dtype in zip(opened, types, strict=True)
+            ]
+            found = farthest.block(at[0], at[1], (last - first) * values)
+            if found is None:
+                return self._one_by_one(pair, first, last)
+            for side, name, dtype in zip((self._a, self._b), (pair.a, pair.b), types, strict=True):
+                side.count(name, (last - first) * values * dtype.itemsize)
+            row = first + found[1] // values
+            return found[0], (row, min(last, row + high))
+
+        return look
+
+    def _one_by_one(self, pair: TensorPair, start: int, stop: int) -> tuple[float, tuple[int, int]]:
+        """The same of rows that are read and decoded first."""
+        most, worst, rows = -1.0, (start, stop), self._rows_of_a_block(pair)
         blocks = zip(
-            self._a.read_blocks(pair.a, start, stop, rows, buffers[0]),
-            self._b.read_blocks(pair.b, start, stop, rows, buffers[1]),
-            strict=True,
+            self._a.read_blocks(pair.a, start, stop, rows), self._b.read_blocks(pair.b, start, stop, rows), strict=True
         )
         for first, (x, y) in zip(range(start, stop, rows), blocks, strict=True):
-            if self._ended.is_set() or (self._stop is not None and self._stop()):
-                raise Cancelled
-            if x.dtype == y.dtype and torch.equal(_bits(x), _bits(y)):
-                continue
-            left, right = x.flatten(), y.flatten()
-            block = difference[: len(left)]
-            block.copy_(left)
-            block.sub_(right)
-            energy = float(torch.dot(block, block)) / len(left)
-            if energy != energy or energy == float("inf"):
-                raise UserError("not_finite", tensor=pair.a, name=self._a.ref.name)
-            if energy > most:
-                most, worst = energy, (first, first + len(x))
+            self._check()
+            apart = self._apart(pair.a, x.flatten(), y.flatten())
+            if apart > most:
+                most, worst = apart, (first, first + len(x))
         return most, worst
+
+    def _check(self) -> None:
+        if self._ended.is_set() or (self._stop is not None and self._stop()):
+            raise Cancelled
+
+    def _apart(self, name: str, x: torch.Tensor, y: torch.Tensor) -> float:
+        """The mean square of the difference of two blocks, (values,); negative where they are equal, NaN or not."""
+        if x.dtype == y.dtype and torch.equal(_bits(x), _bits(y)):
+            return -1.0
+        apart = x.float() - y.float()
+        found = float(apart @ apart)
+        if not 0.0 < found < math.inf:
+            # Squares of the smallest and the largest numbers are nothing or infinite in 32 bits.
+            exact = x.double() - y.double()
+            found = float(exact @ exact)
+        if not math.isfinite(found):
+            raise UserError("not_finite", tensor=name, name=self._a.ref.name)
+        return found / len(x)
 
 
 def _bits(values: torch.Tensor) -> torch.Tensor:
     """The values as bytes, by eights where they divide: numbers that are not equal to themselves are equal so."""
-    flat = values.flatten().view(torch.uint8)
+    flat = values.view(torch.uint8)
     return flat.view(torch.int64) if len(flat) % 8 == 0 and flat.storage_offset() % 8 == 0 else flat

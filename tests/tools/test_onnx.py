@@ -231,8 +231,8 @@ def test_a_folded_layer_is_turned_back_and_named(tmp_path: Path, name: str, scop
     assert model.shapes == {LAYER: WEIGHT.shape}
     assert torch.equal(model.read(LAYER), torch.from_numpy(WEIGHT))
     assert torch.equal(model.read_rows(LAYER, 3, 9), torch.from_numpy(WEIGHT)[3:9])
-    blocks = model.read_blocks(LAYER, 2, 23, 4, torch.empty(1 << 12, dtype=torch.uint8))
-    assert torch.equal(torch.cat([block.clone() for block in blocks]), torch.from_numpy(WEIGHT)[2:23])
+    assert torch.equal(torch.cat([*model.read_blocks(LAYER, 2, 23, 4)]), torch.from_numpy(WEIGHT)[2:23])
+    assert model.place(LAYER, 2, 23) is None
     model.expect([(LAYER, 3, 9), (LAYER, None, None)])
 
 

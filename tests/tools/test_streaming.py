@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -157,20 +158,19 @@ def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: 
         assert time.monotonic() - begun < 0.5
 
 
-def test_a_buffer_is_used_again_for_each_block(tmp_path: Path) -> None:
+def test_rows_can_be_read_where_they_lie(tmp_path: Path) -> None:
     model = in_bfloat16(trained(DEEP, 1))
-    buffer = torch.empty(4096, dtype=torch.uint8)
     name = "model.layers.0.mlp.up_proj.weight"
     with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
-        blocks = []
-        for rows in checkpoint.read_blocks(name, 3, 17, 4, buffer):
-            assert rows.data_ptr() == buffer.data_ptr()
-            blocks.append(rows.clone())
-        assert [len(rows) for rows in blocks] == [4, 4, 4, 2]
-        assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
-        too_many = list(checkpoint.read_blocks(name, 0, 96, 96, buffer))
-        assert len(too_many) == 1 and torch.equal(too_many[0], model.tensors[name])
-        assert too_many[0].data_ptr() != buffer.data_ptr()
+        place = checkpoint.place(name, 3, 17)
+        assert place is not None
+        with place.file.opened() as number:
+            data = bytearray(os.pread(number, place.stop - place.start, place.start))
+        assert torch.equal(torch.frombuffer(data, dtype=torch.bfloat16).reshape(14, -1), model.tensors[name][3:17])
+        assert checkpoint.bytes_read == 0
+        checkpoint.count(name, len(data))
+        assert checkpoint.bytes_read == len(data)
+        assert SeenCheckpoint(checkpoint, unchanged(checkpoint)).place(name, 3, 17) is None
 
 
 def test_values_that_are_decoded_come_in_the_same_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,17 +178,18 @@ def test_values_that_are_decoded_come_in_the_same_blocks(tmp_path: Path, monkeyp
     model = in_bfloat16(trained(DEEP, 1))
     name = "model.layers.0.mlp.up_proj.weight"
     with open_checkpoint(saved(tmp_path, "a", model)) as checkpoint:
-        seen = SeenCheckpoint(checkpoint, unchanged(checkpoint))
-        blocks = list(seen.read_blocks(name, 3, 17, 2, torch.empty(0, dtype=torch.uint8)))
+        blocks = list(checkpoint.read_blocks(name, 3, 17, 2))
     assert [len(rows) for rows in blocks] == [2] * 7
     assert torch.equal(torch.cat(blocks), model.tensors[name][3:17])
 
 
 @pytest.mark.parametrize("block", [64, 512, 100_000])
+@pytest.mark.parametrize("where_they_lie", [True, False])
 def test_the_rows_that_differ_most_do_not_depend_on_the_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, where_they_lie: bool
 ) -> None:
     monkeypatch.setattr(streaming, "BLOCK_VALUES", block)
+    monkeypatch.setattr(streaming, "can_compare", lambda x, y: where_they_lie)
     model = in_bfloat16(trained(DEEP, 1))
     other = with_one_row_changed(noisy(model, 0.01))
     name = "model.layers.1.mlp.up_proj.weight"
@@ -203,3 +204,25 @@ def test_the_rows_that_differ_most_do_not_depend_on_the_workers(
         assert found[0] == found[1] and not found[0][name].equal
         start, stop = found[0][name].rows
         assert start <= last < stop
+
+
+@pytest.mark.parametrize("where_they_lie", [True, False])
+def test_numbers_too_small_for_squares_in_32_bits_are_not_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where_they_lie: bool
+) -> None:
+    monkeypatch.setattr(streaming, "can_compare", lambda x, y: where_they_lie)
+    name = "model.layers.1.mlp.up_proj.weight"
+    model = in_bfloat16(trained(DEEP, 1))
+    tiny, other = (dict(model.tensors) for _ in range(2))
+    tiny[name], other[name] = torch.full_like(model.tensors[name], 1e-30), torch.full_like(model.tensors[name], 2e-30)
+    huge, minus = (dict(model.tensors) for _ in range(2))
+    huge[name], minus[name] = torch.full_like(model.tensors[name], 3e38), torch.full_like(model.tensors[name], -3e38)
+    for i, (one, two) in enumerate([(tiny, other), (huge, minus)]):
+        a, b = (saved(tmp_path, f"{i}{j}", model.with_tensors(some)) for j, some in enumerate((one, two)))
+        pairs = [TensorPair(name, name, 0, None)]
+        with (
+            open_checkpoint(a) as first,
+            open_checkpoint(b) as second,
+            streaming.Stream(first, second, pairs, None) as stream,
+        ):
+            assert [held.equal for held in stream.results(lambda: None)] == [False]

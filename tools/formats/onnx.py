@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, StoredFile, Wanted
+from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, Place, StoredFile, Wanted
 from tools.errors import UserError
 from tools.formats.plain import Entry, PlainCheckpoint
 
@@ -83,13 +83,17 @@ class OnnxCheckpoint(PlainCheckpoint):
             return self.read(name)[start:stop].clone()
         return super().read_rows(name, start, stop)
 
-    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
+    def read_blocks(self, name: str, start: int, stop: int, rows: int) -> Iterator[torch.Tensor]:
         """The rows from start up to stop in order, so many at a time."""
         if name not in self._turned:
-            yield from super().read_blocks(name, start, stop, rows, buffer)
+            yield from super().read_blocks(name, start, stop, rows)
             return
         values = self.read_rows(name, start, stop)
         yield from (values[first : first + rows] for first in range(0, len(values), rows))
+
+    def place(self, name: str, start: int, stop: int) -> Place | None:
+        """Where the rows from start up to stop lie as they are read."""
+        return None if name in self._turned or name in self._coded else super().place(name, start, stop)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tools.checkpoint import BufferedFile, Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges
+from tools.checkpoint import Checkpoint, ModelFiles, OpenableFile, Place, StoredFile, Wanted, expect_ranges
 from tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,23 +55,13 @@ class PlainCheckpoint(Checkpoint):
         begin, end, rows = _rows(entry, start, stop)
         return self._tensor(name, entry, begin, end, (rows, *entry.shape[1:]))
 
-    def read_blocks(self, name: str, start: int, stop: int, rows: int, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The rows from start up to stop in order, so many at a time, in `buffer` where they fit."""
-        import torch
-
+    def place(self, name: str, start: int, stop: int) -> Place | None:
+        """Where the rows from start up to stop lie as they are read; None for bytes that are no numbers yet."""
         entry = self._entries[name]
+        if not entry.readable or entry.dtype == "bool" or not isinstance(entry.file, OpenableFile):
+            return None
         begin, end, _ = _rows(entry, start, stop)
-        row_bytes = (entry.stop - entry.start) // max(1, entry.shape[0])
-        plain = entry.readable and entry.dtype != "bool" and isinstance(entry.file, BufferedFile)
-        if not plain or not 0 < rows * row_bytes <= buffer.numel():
-            yield from super().read_blocks(name, start, stop, rows, buffer)
-            return
-        assert isinstance(entry.file, BufferedFile)
-        dtype: torch.dtype = getattr(torch, entry.dtype)
-        whole, shape = buffer[: rows * row_bytes], (-1, *entry.shape[1:])
-        for part in entry.file.read_into(begin, end, whole.numpy().data):
-            self._count(name, len(part), entry.stop - entry.start)
-            yield whole[: len(part)].view(dtype).reshape(shape)
+        return Place(entry.file, begin, end)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""

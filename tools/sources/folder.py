@@ -53,16 +53,11 @@ class LocalFile:
                 self._fill(stream, view[begin : begin + _BLOCK])
         return data
 
-    def read_into(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes from start up to stop, each time as many as the buffer holds. Raises UserError as `read`."""
-        if not 0 <= start <= stop <= self.size:
-            raise UserError("truncated", file=self.name)
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """The number under which the file is open. Raises UserError if it has changed."""
         with self._opened() as stream:
-            stream.seek(start)
-            for begin in range(start, stop, len(buffer)):
-                part = buffer[: stop - begin]
-                self._fill(stream, part)
-                yield part
+            yield stream.fileno()
 
     def _fill(self, stream: io.BufferedReader, part: memoryview) -> None:
         self._check()

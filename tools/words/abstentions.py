@@ -7,6 +7,9 @@ ABSTENTIONS: dict[str, str] = {
     "At least one side has no configuration file.": "至少有一方没有配置文件。",
     "At least one side has no tokenizer file.": "至少有一方没有分词器文件。",
     "No common base was named.": "没有给出共同的基座。",
+    "The hidden units stand in the same order in both models, so no partners had to be looked for.": (
+        "两个模型的隐藏单元顺序一致，因此不需要再去寻找对应的单元。"
+    ),
     "The models have no attention heads of equal size whose values could be told apart.": (
         "两个模型没有大小相同、能够分辨其数值的注意力头。"
     ),
