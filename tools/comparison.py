@@ -137,7 +137,10 @@ class Comparison:
 
     def shapes_of(self, side: Side, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The tensor's shape here, and in its file, of which only some rows may be here."""
-        return self.checkpoint(side).shapes[name], self.checkpoint(side).shapes[name]
+        return self.checkpoint(side).shapes[name], self.shape_in_file(side, name)
+
+    def shape_in_file(self, side: Side, name: str) -> tuple[int, ...]:
+        return self.checkpoint(side).shapes[name]
 
     def vectors(self, side: Side, member: Member) -> torch.Tensor:
         """(units, features), float32; kept, since several probes look at the same tensors."""

@@ -64,8 +64,8 @@ class PartialComparison(Comparison):
     def layout_base(self) -> Layout | None:
         return SampledLayout(self.base) if isinstance(self.base, Sample) else None
 
-    def shapes_of(self, side: Side, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return self.checkpoint(side).shapes[name], self.whole.checkpoint(side).shapes[name]
+    def shape_in_file(self, side: Side, name: str) -> tuple[int, ...]:
+        return self.whole.checkpoint(side).shapes[name]
 
     @property
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:

@@ -50,6 +50,17 @@ def test_what_was_moved_is_named(steps: Steps, kinds: set[str], noisy: bool) -> 
         assert changed["noise"]["amount"] == pytest.approx(0.02, rel=0.1)
 
 
+def test_layers_are_followed_that_the_sample_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.sampling.LAYERS_SAMPLED", 2)
+    model = trained(DEEP, 1).held()
+    found = measured(disguised(model, ("shuffle_units", "all"), NOISE), model)
+    shape = found.findings["difference_shape"]
+    assert isinstance(shape, Evidence) and found.part is not None
+    followed = {row["a"] for row in shape.where["tensors"] if row["reordered"]}
+    assert followed - found.part.a.shapes.keys()
+    assert answer(found) == "disguised_copy" and set(told(found)) == {"units_permuted", "noise"}
+
+
 @pytest.mark.parametrize("swapped", [False, True], ids=["suspect first", "suspect second"])
 def test_a_grid_is_seen_behind_a_rotation_on_either_side(swapped: bool) -> None:
     model = trained(DEEP, 1).held()

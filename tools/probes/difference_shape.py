@@ -128,7 +128,7 @@ def _in_stream(comparison: Comparison, rows: list[dict[str, Any]]) -> list[dict[
     found = [
         row
         for row in rows
-        if layout.residual_width in comparison.shapes_of("a", row["a"])[1]
+        if layout.residual_width in comparison.shape_in_file("a", row["a"])
         and not row["table"]
         and not in_tower(row["a"])
     ]
