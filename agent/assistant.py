@@ -23,6 +23,7 @@ from agent.guide import Guide
 from agent.intent import LONGEST_MESSAGE
 from agent.phrases import say
 from agent.reading import read
+from agent.secrecy import without_tokens
 from agent.shelf import Shelf
 from agent.steps import Step, stream
 from agent.toolbox import Toolbox
@@ -107,8 +108,10 @@ class Assistant:
         """Answer one message step by step; the last step is a reply, "stopped" or "error".
 
         `language` is used where the message shows none. Once `stop` returns True, "stopped" follows within a second.
-        `token` opens what a hub shows only to the asker; it is used for this message and kept nowhere.
+        `token` opens what a hub shows only to the asker; it is used for this message and kept nowhere. One that stands
+        in the message itself is taken out unused.
         """
+        message = without_tokens(message)
         turn_lock = self._thread(thread)
         if not turn_lock.acquire(timeout=WAIT_FOR_LAST_TURN_SECONDS):
             yield Step("error", "", say(language or "en", "busy"))

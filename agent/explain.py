@@ -22,6 +22,7 @@ from lessons.reading import NAMES
 from lessons.reading import lesson as read
 from lessons.run import taught
 from lessons.taught import Row
+from tools.errors import UserError
 
 MOST_OPTIONS = 5
 
@@ -128,9 +129,9 @@ class Speaker(FollowUps):
         name = harmless(self.intent.about, 40)
         opening = self.say("closed", name=name)
         if not self.passages:
-            return Spoken(paragraphs([opening, self.say("closed_next")]), False, self.chips("help"))
+            return Spoken(paragraphs([opening, self.own_files()]), False, self.chips("help"))
         lead = first_sentences(passage_text(self.passages[0].get("text", ""), self.language), 3)
-        parts = [opening, f"{lead} [K1]", self.say("closed_next"), self.read_more()]
+        parts = [opening, f"{lead} [K1]", self.own_files(), self.read_more()]
         return Spoken(paragraphs(parts), False, self.chips("examples", "help"))
 
     def on_people(self) -> Spoken:
@@ -147,13 +148,15 @@ class Speaker(FollowUps):
         if self.intent.kind == "people":
             parts += [self.say("people"), self.say("people_next")]
         elif self.intent.kind == "closed":
-            parts += [self.say("closed", name=harmless(self.intent.about, 40)), self.say("closed_next")]
+            parts += [self.say("closed", name=harmless(self.intent.about, 40)), self.own_files()]
         else:
             word = f"word_{self.intent.about}"
-            parts.append(
-                self.say(word) if knows(word) else self.say("no_article", a=model_name(settings.main_pair()[1]))
-            )
+            parts += [self.say(word)] if knows(word) else [self.say("no_article"), self.own_files()]
         return Spoken(paragraphs(parts), False, self.chips("help", "examples", "wrapping"))
+
+    def own_files(self) -> str:
+        """What whoever has the files of two models can do here."""
+        return self.say("only_exhibits") if settings.only_exhibits() else self.say("own_files", **self.example())
 
     # --- questions back, and the conversation itself ---
 
@@ -168,6 +171,10 @@ class Speaker(FollowUps):
 
     def on_ask_other(self) -> Spoken:
         name = self.intent.models[0]
+        if not settings.allowed(name):
+            # Which other model is meant need not be asked where this one will not be opened.
+            refusal = UserError("not_allowed", name=name).say(self.language)
+            return Spoken(paragraphs([self.preamble(), self.joined(refusal)]), False, self.chips("examples", "help"))
         if self.intent.about == "merge":
             return self.asks(self.say("ask_parents", name=model_name(name)))
         if self.intent.about == "behave":
@@ -187,9 +194,8 @@ class Speaker(FollowUps):
         if self.intent.about == "report":
             return self.asks(self.say("nothing_measured"), self.chips("examples"))
         a, b = settings.main_pair()
-        return self.asks(
-            self.say("ask_models", **self.example()), self.chips("compare", a=a, b=b) + self.chips("examples")
-        )
+        text = self.say("ask_models_exhibits" if settings.only_exhibits() else "ask_models", **self.example())
+        return self.asks(text, self.chips("compare", a=a, b=b) + self.chips("examples"))
 
     def on_unclear(self) -> Spoken:
         if self.intent.about == "result":
@@ -209,6 +215,12 @@ class Speaker(FollowUps):
         # Which lesson is meant is asked of those who want one.
         known = [self.say(f"chip_{key}", a=a, b=b, name=a) for key in keys if knows(f"chip_{key}") and key != "lesson"]
         return (*known, *self.chips("help"))
+
+    def on_token(self) -> Spoken:
+        """How to show a model that not everybody may see; and that what was pasted here was taken out."""
+        where = "token_exhibits" if settings.only_exhibits() else "token"
+        parts = [self.preamble(), self.say(where)]
+        return Spoken(paragraphs(parts), False, self.chips("help", "examples"))
 
     def on_cancel(self) -> Spoken:
         return Spoken(self.say("cancelled"), False, self.chips("help"))
@@ -245,7 +257,8 @@ class Speaker(FollowUps):
         return self.on_help()
 
     def on_help(self) -> Spoken:
-        text = self.say("help", who=settings.badge(self.language), **self.example())
+        own = self.say("only_exhibits" if settings.only_exhibits() else "help_own")
+        text = self.say("help", own=own, who=settings.badge(self.language), **self.example())
         a, b = settings.main_pair()
         return Spoken(text, False, self.chips("compare", a=a, b=b) + self.chips("examples", "wrapping", "case"))
 

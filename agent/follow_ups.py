@@ -9,7 +9,7 @@ from typing import Any
 from agent.evidence import SERIES, STRENGTHS, Cited, harmless, layers, model_name, question_of
 from agent.fairness import heated_words
 from agent.measurements import Measurements
-from agent.memory import numbers_in
+from agent.memory import is_sampled, numbers_in
 from agent.merges import merge_words
 from agent.phrases import knows
 from agent.verdicts import Spoken
@@ -181,7 +181,7 @@ class FollowUps(Measurements):
         return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
 
     def on_merged(self) -> Spoken:
-        text = f"{self.joined(merge_words(self.say, self.main))} {self.ids_of(self.main)}"
+        text = self.joined([*merge_words(self.say, self.main), self.ids_of(self.main)])
         return self.follow_up([text, self.read_more()], "sure", "why", "direction")
 
     def on_limits(self) -> Spoken:
@@ -238,6 +238,10 @@ class FollowUps(Measurements):
         return [told, self.say("what_if_hidden") if hidden else "", "\n".join(lines)]
 
     def on_cost(self) -> Spoken:
+        if self.intent.about == "ahead":
+            models = self.intent.models
+            chips = self.chips("compare", a=models[0], b=models[1]) if len(models) > 1 else self.chips("examples")
+            return Spoken(paragraphs([self.preamble(), self.say("cost_ahead")]), False, chips)
         cost = self.main["cost"]
         spent = cost.get("earlier") or cost
         lines = [
@@ -251,6 +255,10 @@ class FollowUps(Measurements):
             for side in ("a", "b")
         ]
         parts = [self.say("cost", seconds=f"{spent['seconds']:.1f}"), "\n".join(lines), self.measured_earlier()]
+        if is_sampled(self.main):
+            return self.follow_up([*parts, self.say("cost_sampled")], "full", "reproduce", "sure")
+        if self.intent.about == "whole":
+            parts.insert(0, self.say("cost_whole"))
         return self.follow_up(parts, "reproduce", "sure", "limits")
 
     def on_reproduce(self) -> Spoken:

@@ -94,6 +94,7 @@ def plan(turn: Turn) -> list[tuple[str, dict[str, Any]]]:
         suspect, others = intent.models[0], intent.models[1:]
         more: dict[str, Any] = {"base": intent.base} if intent.base else {}
         more |= {"parents": list(intent.parents)} if intent.parents else {}
+        more |= {"full": True} if intent.full else {}
         more |= {"fresh": True} if intent.about == "again" else {}
         calls: list[tuple[str, dict[str, Any]]] = [("compare", {"a": suspect, "b": other} | more) for other in others]
         compared = [done for done in turn.done if done.tool == "compare"]

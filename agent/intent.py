@@ -19,7 +19,7 @@ KINDS = (
     "article", "lesson", "closed", "people",
     # The conversation itself.
     "pressure", "language", "help", "examples", "small_talk", "off_topic",
-    "empty", "unreadable", "too_long", "code",
+    "token", "empty", "unreadable", "too_long", "code",
 )  # fmt: skip
 
 # Kinds that repeat or explain what was measured before, and need nothing run again; the first that fits is meant.
@@ -53,6 +53,8 @@ class Intent:
     base: str | None = None
     parents: tuple[str, ...] = ()
     """For compare: with the second model, those of which the first may be a merge."""
+    full: bool = False
+    """For compare: every weight is to be read, not a sample of large models."""
     question: str = ""
     about: str = ""
     """What the kind is about: a number, a word of ours, a closed model, the work that was asked for; again."""

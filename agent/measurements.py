@@ -30,7 +30,7 @@ class Measurements(Verdicts):
 
     def describe(self, records: Sequence[Mapping[str, Any]]) -> Spoken:
         """What models consist of."""
-        parts = [self.preamble()]
+        parts = [self.preamble(), self.larger(records) if self.intent.about == "size" else ""]
         for place, record in enumerate(records, 1):
             facts = []
             parameters, tensors = record.get("parameters"), record.get("tensors")
@@ -59,6 +59,17 @@ class Measurements(Verdicts):
         name = str(records[-1].get("name"))
         chips = self.chips("stress", name=name) if len(name) < 60 else ()
         return Spoken(paragraphs(parts), False, chips + self.chips("examples", "help"))
+
+    def larger(self, records: Sequence[Mapping[str, Any]]) -> str:
+        """Which of two models holds more numbers; empty where that was not read of both."""
+        if len(records) != 2 or not all(record.get("parameters") for record in records):
+            return ""
+        by_size = sorted(enumerate(records, 1), key=lambda item: -item[1]["parameters"])
+        (first, large), (second, small) = by_size
+        facts = {"larger": model_name(large.get("name")), "smaller": model_name(small.get("name"))}
+        facts |= {"count": f"{large['parameters']:,}", "fewer": f"{small['parameters']:,}"}
+        key = "d_same_size" if large["parameters"] == small["parameters"] else "d_larger"
+        return self.joined([self.say(key, **facts), f"[E{first}][E{second}]"])
 
     def stress(self, records: Sequence[Mapping[str, Any]]) -> Spoken:
         """Which changes are seen through."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tools.errors import printable
+from tools.limits import TEXTS
 
 # The kinds of errors that say that a model of this name is nowhere.
 NOT_FOUND = ("not_found", "hub_not_found")
@@ -65,9 +66,19 @@ class Memory:
         """The results that follow-up questions are about."""
         return self.results[-self.latest :] if self.latest else ()
 
+    @property
+    def read_whole(self) -> bool:
+        """Whether all weights were read for the results that follow-up questions are about."""
+        return bool(self.focus) and not any(map(is_sampled, self.focus))
+
     def holds(self, number: float) -> bool:
         """Whether a number, up to rounding, is among what was last measured."""
         return any(_same(number, held) for result in self.focus for held in numbers_in(result))
+
+
+def is_sampled(result: Mapping[str, Any]) -> bool:
+    """Whether a result rests on a sample of the weights."""
+    return TEXTS["sampled"]["en"] in (result.get("limits") or ())
 
 
 def numbers_in(value: object) -> Iterator[float]:

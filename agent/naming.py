@@ -98,7 +98,7 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
     for match in _UNQUOTED.finditer(text):
         name = match[0]
         before = text[: match.start()]
-        if name == "/" and before[-1:] > "\u2e7f" and not ending("path_behind").search(before):
+        if name == "/" and re.match(f"[{UNSPACED}]", before[-1:]) and not ending("path_behind").search(before):
             continue
         tail = re.match(rf"[{UNSPACED}\w.\-\\/]+", text[match.end() :])
         if tail is not None:
@@ -106,6 +106,13 @@ def find_names(text: str, shelf: Shelf | None = None) -> list[Named]:
         name = _trimmed(name)
         if _plausible(name, shelf):
             add(name.rstrip("/") or name, match.start(), match.start() + len(name))
+    # A folder below this one, named in Chinese letters: whether it is one, only the disk can tell.
+    for match in re.finditer(rf"(?=[\w.\-\\/]*[{UNSPACED}])[\w.\-]{{1,40}}[\\/][\w.\-\\/]{{1,160}}", text):
+        at = 0
+        while (path := _existing_path(match[0], at, shelf)) is not None:
+            start, name = path
+            add(name, match.start() + start, match.start() + start + len(name))
+            at = start + len(name)
     # A folder of this computer named without a slash, if its form is no ordinary word.
     for match in re.finditer(rf"{_LETTER}+", text):
         name = _trimmed(match[0])
@@ -177,7 +184,8 @@ def _plausible(name: str, shelf: Shelf) -> bool:
     if shelf.exists(name):
         return True
     parts = [part for part in re.split(r"[\\/]", name) if part]
-    if len(parts) < 2 or not all(re.search(r"[^\W_]", part) for part in parts):
+    real = [part for part in parts if part not in (".", "..")]
+    if len(parts) < 2 or not real or not all(re.search(r"[^\W_]", part) for part in real):
         return False
     if all(_VERSION.match(part) for part in parts) or all(
         part.lower() in plain_words("both_sides_of_a_slash") for part in parts
@@ -197,7 +205,22 @@ def _likely_tail(name: str, tail: str) -> str:
         return ""
     # A folder may well begin with such a word: 和平, 微调模型.
     over = (match.start() for match in cue("behind_a_path").finditer(tail))
-    return tail[: next((at for at in over if at and tail[at - 1] not in "/\\"), len(tail))]
+    over = (at for at in over if at and (tail[at - 1] not in "/\\" or tail[at + 1 : at + 2] in ("", "/", "\\")))
+    return tail[: next(over, len(tail))]
+
+
+def _existing_path(run: str, begin: int, shelf: Shelf) -> tuple[int, str] | None:
+    """The next path in a run of letters and slashes that exists: at its beginning, or behind words that one may follow.
+
+    Its place in the run and its name.
+    """
+    head = re.split(r"[\\/]", run[begin:])[0]
+    for at in range(begin, begin + len(head)):
+        if at == begin or ending("path_behind").search(run[begin:at]):
+            name = _existing_tail("", run[at:], shelf).rstrip("/\\")
+            if "/" in name or "\\" in name:
+                return at, name
+    return None
 
 
 def _existing_tail(name: str, tail: str, shelf: Shelf) -> str:

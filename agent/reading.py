@@ -74,6 +74,7 @@ def read(
         wish=wish,
         named=tuple(dict.fromkeys(meant)),
         exhibit=ready.called.exhibit,
+        full=intent.kind == "compare" and ready.wants_everything,
         question=ready.text[:400],
         pressed=intent.pressed or ready.has("pressure"),
     )
@@ -83,6 +84,9 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     """Whether the form of a message, or what was said before it, leaves no doubt about what the rules found."""
     if intent.about == "report" or (intent.kind == "article" and intent.about):
         # It asks about a result, and there is none yet; or for a word of ours.
+        return True
+    once_more = intent.kind == "compare" and intent.about == "again"
+    if intent.kind == "token" or once_more or intent.about in ("ahead", "whole", "size") or message.wants_everything:
         return True
     if intent.kind in _BY_FORM:
         return intent.kind != "unclear" or bool(intent.choices) or intent.about == "yes"

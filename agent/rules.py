@@ -10,10 +10,12 @@ from itertools import pairwise
 
 from agent.cues import PLACE, beginning, cue, ending, nothing_but, our_words, place
 from agent.intent import FOLLOW_UPS, Depth, Intent
-from agent.language import Language, is_only_a_wish, language_named
+from agent.language import Language, is_only_a_wish, language_named, simplified
 from agent.memory import Memory
 from agent.naming import Named, find_names, parted, with_adapters
+from agent.secrecy import TAKEN_OUT
 from agent.shelf import Called, Shelf, find_shipped
+from tools.sources.hub_names import hub_name
 
 # More candidates than this in one question would make the reader wait for minutes.
 MOST_CANDIDATES = 4
@@ -51,6 +53,11 @@ class Message:
         return nothing_but(name, also).match(self.masked) is not None
 
     @property
+    def wants_everything(self) -> bool:
+        """Whether all weights are to be read, not a sample of them."""
+        return self.has("read_everything") and not self.has("not_everything", "cost", "cost_ahead")
+
+    @property
     def stands_alone(self) -> bool:
         """Whether it is a question about the world, which no result of ours answers."""
         ours = self.has("of_our_result") or (self.has("merged") and self.has("it"))
@@ -70,7 +77,7 @@ def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
             names.append(named.name)
         pieces += [text[at : named.start], f" {place(names.index(named.name))} "]
         at = named.end
-    masked = unicodedata.normalize("NFKC", "".join(pieces) + text[at:])
+    masked = simplified(unicodedata.normalize("NFKC", "".join(pieces) + text[at:]))
     masked = re.sub(r"[ \t]+", " ", masked.replace("’", "'").replace("‘", "'")).strip()
     if not any(nothing_but(name).match(masked) for name in ("small_talk", "yes", "no")):
         masked = beginning("greeting").sub("", masked)
@@ -90,6 +97,8 @@ def _separate(text: str, found: list[Named]) -> list[Named]:
 def decide(message: Message, memory: Memory, shelf: Shelf, wish: Language | None) -> Intent:
     if not message.text:
         return Intent("empty")
+    if TAKEN_OUT in message.text and not message.names:
+        return Intent("token", about="written")
     if not re.search(r"[^\W_]", message.text):
         return Intent("help") if message.text in ("?", "？") else Intent("unreadable")
     if _PASTED.match(message.text):
@@ -121,8 +130,10 @@ def _depth(message: Message) -> Depth:
 def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
     """A message that names at least one model."""
     names, base = _base(message)
-    if message.has("negated"):
+    if message.has("negated") and not message.wants_everything:
         return _what_instead(message, names, base, memory, shelf)
+    if message.has("cost_ahead"):
+        return Intent("cost", about="ahead", models=names[:2])
     short = message.words <= SHORT_WORDS // 4 and not message.has("describe", "stress", "behave", "copy")
     mended = message.has("correction") or (short and bool(memory.not_found))
     if mended and memory.models and (corrected := _corrected(message, names, memory)):
@@ -139,6 +150,8 @@ def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
         return Intent("behave", models=names[:2])
     if message.has("describe") and not message.has("copy"):
         return Intent("describe", models=names[:MOST_CANDIDATES])
+    if message.has("bigger"):
+        return Intent("describe", models=names[:2], about="size")
     if message.has("stress_by_name"):
         return Intent("stress", models=names[:2])
     return Intent("compare", models=_suspect_first(message, names), base=base)
@@ -229,10 +242,11 @@ def _one_model(names: tuple[str, ...], base: str | None, message: Message, memor
         return Intent("behave", models=pair) if message.has("behave") else Intent("compare", models=pair, base=base)
     if copying and len(before) > 1 and message.has("also") and name not in before:
         return Intent("compare", models=(name, before[1]), base=base)
-    if before and message.has("and_this") and not message.has("describe"):
+    if before and message.has("and_this", "same_question") and not message.has("describe"):
         if memory.last_kind in ("describe", "stress") and not copying:
             return Intent(memory.last_kind, models=names)
-        if message.has("same_question") and len(before) > 1 and name != before[1]:
+        same = message.has("same_question") or _another_version(name, before[0])
+        if same and len(before) > 1 and name != before[1]:
             return Intent("compare", models=(name, before[1]), base=base)
         if name != before[0]:
             return Intent("compare", models=(before[0], name), base=base)
@@ -244,6 +258,12 @@ def _one_model(names: tuple[str, ...], base: str | None, message: Message, memor
         both = len(before) > 1 and name in before
         return Intent("behave", models=before[:2]) if both else replace(ask, about="behave")
     return ask
+
+
+def _another_version(name: str, other: str) -> bool:
+    """Whether two names are of one repository of a hub, at different revisions."""
+    found = hub_name(name), hub_name(other)
+    return name != other and None not in found and len({(w.repository, w.path) for w in found if w}) == 1
 
 
 def _answered(name: str, memory: Memory, ask: Intent) -> Intent:
@@ -318,10 +338,13 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return Intent("no_thanks")
     if (picked := _picked(message, memory)) is not None:
         return _answered(picked, memory, Intent("ask_other", models=(picked,), choices=memory.choices))
-    if message.has("negated") and len(message.masked) < 80:
+    negated = message.has("negated") and not message.wants_everything
+    if (negated or message.has("not_everything")) and len(message.masked) < 80:
         return Intent("cancel")
     if len(message.masked) > 160 or message.has("cases", "lesson") or message.stands_alone:
         return None
+    if message.wants_everything:
+        return _read_everything(memory)
     pronoun = message.has("it", "them", "first", "second", "again")
     if message.has("swap") and len(models) > 1:
         return Intent("compare", models=(models[1], models[0]), base=memory.base, parents=memory.parents)
@@ -335,13 +358,29 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return _on_one("stress", message, memory)
     if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure", "cost"):
         return _on_one("describe", message, memory)
-    again = message.has("again") and message.has("measure_again") and len(models) > 1
-    if again or (message.has("compare_them") and not message.has("asks_how")):
+    if message.has("bigger"):
+        pair = len(models) > 1
+        return Intent("describe", models=models[:2], about="size") if pair else Intent("ask_models", about="size")
+    # 'Again in English' is about words; 'could an expert do it again' is a question.
+    told_again = wish is not None or language_named(message.masked) is not None
+    again = message.has("again") and message.has("measure_again") and not message.has("reproduce") and not told_again
+    if again and memory.trouble and models and memory.last_kind in ("describe", "stress"):
+        return Intent(memory.last_kind, models=models[:1])
+    if (again and len(models) > 1) or (message.has("compare_them") and not message.has("asks_how")):
         if len(models) < 2:
             return Intent("ask_models")
         about = "again" if again else ""
         return Intent("compare", models=models[:2], base=memory.base, parents=memory.parents, about=about)
     return None
+
+
+def _read_everything(memory: Memory) -> Intent:
+    """'Read all of it this time': the last comparison once more, unless all weights were read for it."""
+    if memory.read_whole:
+        return Intent("cost", about="whole")
+    if len(memory.models) < 2:
+        return Intent("ask_models")
+    return Intent("compare", models=memory.models[:2], base=memory.base, parents=memory.parents)
 
 
 def _picked(message: Message, memory: Memory) -> str | None:
@@ -383,6 +422,10 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
         return Intent("pressure", pressed=True)
     if message.has("people"):
         return Intent("people")
+    if message.has("token"):
+        return Intent("token")
+    if message.has("cost_ahead") and not message.has("cost"):
+        return Intent("cost", about="ahead")
     if message.has("examples", "help") or (message.words > SHORT_WORDS and not of_ours):
         return None
     word = _our_word(message)
@@ -441,6 +484,10 @@ def _without_models(message: Message) -> Intent:
     story = message.has("cases")
     if message.is_only("small_talk"):
         return Intent("small_talk")
+    if not story and message.has("token"):
+        return Intent("token")
+    if not story and message.has("cost_ahead"):
+        return Intent("cost", about="ahead")
     if not story and message.has("help") and not _our_word(message):
         return Intent("help")
     if not story and message.has("examples") and not message.has("lesson"):

@@ -65,6 +65,7 @@ class CompareArguments(_Arguments):
         list[ModelName],
         Field(max_length=MOST_PARENTS, description="With b, the models of which a may be a merge."),
     ] = []
+    full: Annotated[bool, Field(description="Read every weight, not a sample; it takes long.")] = False
     fresh: Annotated[bool, Field(description="Measure anew what was measured before.")] = False
 
 
@@ -151,11 +152,13 @@ class Toolbox:
         runtime: ToolRuntime[Turn, Any],
         base: str | None = None,
         parents: list[str] | None = None,
+        full: bool = False,
         fresh: bool = False,
     ) -> tuple[str, dict[str, Any]]:
         """Measure two models."""
         names = (a, b, *([base] if base else []), *(parents or []))
-        more: dict[str, Any] = ({"parents": parents} if parents else {}) | ({"fresh": True} if fresh else {})
+        more: dict[str, Any] = {"parents": parents} if parents else {}
+        more |= ({"full": True} if full else {}) | ({"fresh": True} if fresh else {})
         return self._measure("compare", names, runtime, lambda **how: self._compare(a, b, base, **more, **how))
 
     def describe(self, name: str, runtime: ToolRuntime[Turn, Any]) -> tuple[str, dict[str, Any]]:

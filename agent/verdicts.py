@@ -14,6 +14,7 @@ from agent.fairness import heated_words
 from agent.memory import NOT_FOUND
 from agent.merges import merge_words
 from agent.phrases import knows, say
+from agent.secrecy import TAKEN_OUT
 from agent.turns import Done, Turn, offer_after
 from agent.wording import (
     foreign_as_code,
@@ -237,6 +238,8 @@ class Verdicts:
         parts = [self.say("quoted_word", word=heated[0])] if heated else []
         if self.intent.pressed:
             parts.append(self.say("pressed"))
+        if self.turn.said and TAKEN_OUT in self.turn.said[-1]:
+            parts.append(self.say("token_written"))
         return self.joined(parts)
 
     def read_more(self) -> str:
@@ -253,6 +256,8 @@ class Verdicts:
         """Nothing could be measured, and what the reader can do about it."""
         near = self.nearest(done)
         options = self.chips("examples", "help")
+        if (done.error or {}).get("kind") in ("hub_not_found", "hub_gated", "hub_gated_token", "hub_token_refused"):
+            options = (*self.chips("token"), *options)
         parts = [self.preamble(), self.error_text(done)]
         if near:
             parts.append(self.say("nearest", list=self.say("comma").join(map(model_name, near.values()))))

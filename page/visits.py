@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from agent.secrecy import without_tokens
 from page.conversation import Conversation, Notice
 from page.words import Language
 
@@ -113,7 +114,7 @@ class Visits:
 
     def ask(self, visit: Visit, message: str) -> bool:
         """Note a question and show it; False when there is nothing to answer."""
-        text = message.strip()
+        text = without_tokens(message.strip())
         if not text or visit.busy:
             return False
         if len(text) > LONGEST_MESSAGE:

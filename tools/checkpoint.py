@@ -101,6 +101,15 @@ class Place:
     stop: int
 
 
+@runtime_checkable
+class FetchedFile(StoredFile, Protocol):
+    """A file that comes from elsewhere, ahead of being read."""
+
+    @property
+    def bytes_fetched(self) -> int:
+        """How many of its bytes have come so far."""
+
+
 @dataclass(frozen=True)
 class ModelFiles:
     """The files of one model; nothing of the weights is read yet. `format` is None without weights.
@@ -163,6 +172,11 @@ class Checkpoint(ABC):
     def bytes_read(self) -> int:
         """Bytes of tensors looked at so far; what is read again, for another question, is not new."""
         return sum(tuple(self._seen.values()))
+
+    @property
+    def bytes_fetched(self) -> int:
+        """Bytes of the weight files that have come from elsewhere, with headers and gaps between what was wanted."""
+        return sum(file.bytes_fetched for file in self.weight_files if isinstance(file, FetchedFile))
 
     def _count(self, name: str, read: int, whole: int) -> None:
         """Note that `read` of a tensor's `whole` bytes were read."""

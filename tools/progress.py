@@ -51,7 +51,9 @@ class Progress:
 
     def record(self) -> dict[str, Any]:
         """The state as a listener is told it."""
-        done = sum(part.bytes_read for part in self._parts)
+        # What is read of a hub is fetched long before; what came along with it was not expected.
+        fetched = min(self._expected, sum(part.bytes_fetched for part in self._parts))
+        done = max(fetched, sum(part.bytes_read for part in self._parts))
         return {
             "step": "read",
             "status": "progress",

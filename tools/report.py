@@ -17,6 +17,7 @@ from tools.words import (
     DIRECTIONS,
     NEXT,
     NEXT_IF_UNDECIDED,
+    NEXT_WITH_BASE,
     PROBES,
     REASONS,
     SCALE,
@@ -54,7 +55,8 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
 def _next(result: Result, language: str) -> str:
     because = result["because"]
     if result["answer"] != "undecided" or not because:
-        return NEXT[result["answer"]][language]
+        words = NEXT | NEXT_WITH_BASE if result["base"] else NEXT
+        return words[result["answer"]][language]
     # Undecided for want of anything to lean on names no probe.
     reason = "between_sibling_and_copy" if "shared_additions" in because else "suggestive"
     return NEXT_IF_UNDECIDED[reason][language]

@@ -119,10 +119,11 @@ class Audit:
         base: str | None = None,
         *,
         parents: Sequence[str] = (),
+        full: bool = False,
         on_finding: Any = None,
         stop: Any = None,
     ) -> dict[str, Any]:
-        self.calls.append(("compare", (a, b, base, *parents)))
+        self.calls.append(("compare in full" if full else "compare", (a, b, base, *parents)))
         self._work(on_finding, stop)
         apart = any(word in name for name in (a, b) for word in ("stranger", "solar"))
         made = result(a, b, base, "independent" if apart else "disguised_copy")

@@ -14,7 +14,7 @@ PROMISED = """
 not_found empty_folder no_model_here truncated bad_header header_too_large overlapping_tensors unsafe_pickle
 unreadable_archive missing_shard unsafe_path not_finite different_kinds too_large_file bad_config
 unknown_address hub_not_found hub_gated hub_gated_token hub_token_refused hub_no_revision hub_no_file hub_unreachable
-hub_offline hub_busy hub_no_ranges hub_bad_answer hub_refused_address
+hub_other_page hub_offline hub_busy hub_no_ranges hub_bad_answer hub_refused_address
 not_allowed not_a_language_model bad_pairs_file unknown_tensor_type
 """
 ACCUSING = ("stolen", "theft", "thief", "guilty", "proof", "proves", "偷", "盗窃", "窃取", "铁证", "实锤")

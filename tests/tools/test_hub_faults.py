@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.hub_emulator import Fault, HubEmulator, Repository
+from tools import progress
 from tools.checkpoint import Checkpoint
 from tools.errors import Cancelled, UserError
 from tools.sources import connection, hub, open_checkpoint
@@ -122,6 +123,23 @@ def test_a_server_that_ignores_ranges_is_left_before_its_body(start_hub: StartHu
     assert refused(lambda: open_checkpoint("owner/name")).kind == "hub_no_ranges"
     # What the system buffers on its way may have left the server, and no more.
     assert hub.served_of(HERE) < 20_000_000
+
+
+def test_progress_goes_on_while_a_slow_line_brings_what_was_expected(
+    model: tuple[HubEmulator, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model[0].faults = [Fault("slow", match=HERE, seconds=0.05, times=99)]
+    monkeypatch.setattr(progress, "TELL_SECONDS", 0.05)
+    told: list[dict[str, Any]] = []
+    listening = progress.Progress(told.append, None)
+    with open_checkpoint("owner/name", stop=listening.stopped) as opened:
+        whole = sum(value.nbytes for value in WEIGHTS.values())
+        listening.expect([opened], whole)
+        opened.expect([(name, None, None) for name in opened.shapes])
+        steps = [record["bytes_done"] for record in told]
+        # Nothing was read yet.
+        assert opened.bytes_read == 0 and len({step for step in steps if 0 < step < whole}) > 1
+        assert steps == sorted(steps) and {record["bytes_expected"] for record in told} == {whole}
 
 
 def test_a_slow_line_is_slow_and_right(model: tuple[HubEmulator, Path]) -> None:

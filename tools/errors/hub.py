@@ -6,21 +6,23 @@ HUB: dict[str, dict[str, tuple[str, str]]] = {
     "hub_not_found": {
         "en": (
             "The hub shows no model called “{name}”: there is none, or it is private.",
-            "Check the spelling; for a private model give a read token that may see it (HF_TOKEN, or on the page).",
+            "Check the spelling; for a private model give a read token that may see it (HF_TOKEN; on the page, the "
+            "field under “How it decides”).",
         ),
         "zh": (
             "平台上看不到名为“{name}”的模型：它不存在，或者是私有的。",
-            "请检查拼写；若是私有模型，请提供有权查看它的账号的只读令牌（HF_TOKEN 或页面上的输入框）。",
+            "请检查拼写；若是私有模型，请提供有权查看它的账号的只读令牌（HF_TOKEN，或页面上“如何判断”里的输入框）。",
         ),
     },
     "hub_gated": {
         "en": (
             "The files of “{name}” are shown only to people who accepted its terms.",
-            "Accept the terms on the model's page, then give a read token of that account (HF_TOKEN, or on the page).",
+            "Accept the terms on the model's page, then give a read token of that account (HF_TOKEN; on the page, the "
+            "field under “How it decides”).",
         ),
         "zh": (
             "“{name}”的文件只向接受其条款的人开放。",
-            "请先在该模型的页面上接受条款，再提供该账号的只读令牌（HF_TOKEN 或页面上的输入框）。",
+            "请先在该模型的页面上接受条款，再提供该账号的只读令牌（HF_TOKEN，或页面上“如何判断”里的输入框）。",
         ),
     },
     "hub_gated_token": {

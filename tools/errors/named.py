@@ -13,11 +13,21 @@ NAMED: dict[str, dict[str, tuple[str, str]]] = {
     "unknown_address": {
         "en": (
             "“{name}” is not the address of a model that can be read here.",
-            "Give the link to a model on the hub, its name as owner/name, or the path of a folder on this computer.",
+            "Give the link to a model on Hugging Face, its name as owner/name, or the path of a folder of yours.",
         ),
         "zh": (
             "“{name}”不是此处能够读取的模型地址。",
             "请给出模型在 Hugging Face 上的链接、形如 owner/name 的名称，或本机文件夹的路径。",
+        ),
+    },
+    "hub_other_page": {
+        "en": (
+            "“{name}” leads to a page of the hub that is not a model's, such as a data set or a Space.",
+            "Give the link to the model's own page, or its name as owner/name.",
+        ),
+        "zh": (
+            "“{name}”指向平台上的其他页面（例如数据集或 Space），不是模型。",
+            "请给出模型自己的页面链接，或形如 owner/name 的名称。",
         ),
     },
     "not_allowed": {
@@ -43,11 +53,11 @@ NAMED: dict[str, dict[str, tuple[str, str]]] = {
     "no_model_here": {
         "en": (
             "The folder “{name}” holds no weights, configuration or tokenizer of a model.",
-            "Give a folder with .safetensors or PyTorch files, or name the weights file itself.",
+            "Give the folder with .safetensors or PyTorch files, perhaps one inside it, or name the file itself.",
         ),
         "zh": (
             "文件夹“{name}”里没有模型的权重、配置或分词器。",
-            "请给出含有 .safetensors 或 PyTorch 文件的文件夹，或直接给出权重文件。",
+            "请给出含有 .safetensors 或 PyTorch 文件的文件夹（可能是它的子文件夹），或直接给出权重文件。",
         ),
     },
     "several_models": {

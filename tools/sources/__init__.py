@@ -9,7 +9,7 @@ from tools.checkpoint import Checkpoint, Stop
 from tools.errors import UserError
 from tools.formats import open_weights
 from tools.sources.folder import look_at
-from tools.sources.hub_names import hub_name, is_address
+from tools.sources.hub_names import hub_name, is_address, leads_to_hub
 from tools.sources.model_files import format_of
 from tools.sources.zip_folder import ARCHIVE_SUFFIX
 
@@ -33,9 +33,12 @@ def open_checkpoint(name: str, *, token: str | None = None, stop: Stop | None = 
         return open_weights(look_at(name, path, stop))
     from tools.sources.hub import endpoint, look_at_hub
 
-    where = hub_name(name, endpoint().partition("://")[2].partition("/")[0])
+    host = endpoint().partition("://")[2].partition("/")[0]
+    where = hub_name(name, host)
+    if where is None and is_address(name):
+        raise UserError("hub_other_page" if leads_to_hub(name, host) else "unknown_address", name=name)
     if where is None:
-        raise UserError("unknown_address" if is_address(name) else "not_found", name=name)
+        raise UserError("not_found", name=name)
     return open_weights(look_at_hub(name, where, token=token, stop=stop))
 
 

@@ -69,6 +69,14 @@ class Target:
     token: str | None = field(default=None, repr=False)
     moved_to: str | None = None
     marks: dict[str, str] = field(default_factory=dict)
+    fetched: int = 0
+    """Bytes that have come so far."""
+    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, fetched: int) -> None:
+        """Note that so many more bytes have come; requests for one file go side by side."""
+        with self._counting:
+            self.fetched += fetched
 
 
 class _Again(Exception):
@@ -130,6 +138,7 @@ class Connection:
                 for part in _within(response, stop - begin, abandoned):
                     data[read : read + len(part)] = part
                     read += len(part)
+                    target.count(len(part))
                 if read < len(data):
                     raise _Again("hub_unreachable")
                 target.moved_to = at if _origin(at) != self._origin else None

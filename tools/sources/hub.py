@@ -56,6 +56,11 @@ class HubFile:
         """None: it lies elsewhere."""
         return None
 
+    @property
+    def bytes_fetched(self) -> int:
+        """How many of its bytes have come from the hub so far; those that were kept from before are none of them."""
+        return self.target.fetched
+
     def read(self, start: int, stop: int) -> bytearray:
         """Return the bytes from start up to stop. Raises UserError, and Cancelled within half a second of a stop."""
         if not 0 <= start <= stop <= self.size:

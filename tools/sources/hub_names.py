@@ -43,21 +43,25 @@ def hub_name(text: str, host: str | None = None) -> HubName | None:
     return _checked(found["repository"], found["revision"], found["path"] or "")
 
 
+def leads_to_hub(link: str, host: str | None = None) -> bool:
+    """Whether a link leads to a hub, to a model or to another page of it; `host` as in `hub_name`."""
+    try:
+        place = urlsplit(link.strip()).netloc.lower()
+    except ValueError:
+        return False
+    return place in HUB_HOSTS or place == (host or "").lower()
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address of the web rather than a name or a path."""
     return re.match(r"[A-Za-z][\w+.-]*://", text) is not None
 
 
 def _from_link(link: str, host: str | None) -> HubName | None:
-    try:
-        parts = urlsplit(link)
-        place = parts.netloc.lower()
-    except ValueError:
-        return None
-    if place not in HUB_HOSTS and place != (host or "").lower():
+    if not leads_to_hub(link, host):
         return None
     # A slash inside a revision is written %2F, so the path is taken apart before it is decoded.
-    pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
+    pieces = [unquote(piece) for piece in urlsplit(link).path.split("/") if piece]
     if len(pieces) < 2 or pieces[0] in _NOT_MODELS:
         return None
     repository, rest = "/".join(pieces[:2]), pieces[2:]

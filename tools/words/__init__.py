@@ -4,7 +4,7 @@ Others import from here alone; the files inside are sorted by what they word.
 """
 
 from tools.words.abstentions import ABSTENTIONS
-from tools.words.answers import ANSWERS, NEXT, NEXT_IF_UNDECIDED, SCALE
+from tools.words.answers import ANSWERS, NEXT, NEXT_IF_UNDECIDED, NEXT_WITH_BASE, SCALE
 from tools.words.background import BACKGROUND
 from tools.words.changes import CHANGE_DETAILS, CHANGES, DIRECTIONS
 from tools.words.findings import REASONS, TOKENIZERS
@@ -25,6 +25,7 @@ __all__ = [
     "DISGUISES",
     "NEXT",
     "NEXT_IF_UNDECIDED",
+    "NEXT_WITH_BASE",
     "PROBES",
     "REASONS",
     "SCALE",

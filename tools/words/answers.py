@@ -100,6 +100,18 @@ NEXT: dict[str, Words] = {
     },
 }
 
+# Where the common base was named already.
+NEXT_WITH_BASE: dict[str, Words] = {
+    "disguised_copy": {
+        "en": "Ask the publisher how the model was made before you say anything in public.",
+        "zh": "在公开说任何话之前，先向发布者了解模型是怎么做的。",
+    },
+    "derived": {
+        "en": "Read both model cards, and ask the publisher how the model was made before you say anything in public.",
+        "zh": "先看看双方的模型卡；在公开说任何话之前，向发布者了解模型是怎么做的。",
+    },
+}
+
 # Where something was measured, but not enough: by the reason for "undecided".
 NEXT_IF_UNDECIDED: dict[str, Words] = {
     "suggestive": {
