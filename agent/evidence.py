@@ -14,7 +14,6 @@ from tools.words import AMOUNTS, PROBES
 LINKED = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
 # Checks that ask every layer how far the order of its units agrees.
 SERIES = ("unit_order", "unit_partners", "unit_relations", "turned_partners")
-STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
 # From the closest relation to the farthest; of several candidates the closest is the answer.
 CLOSENESS = (
     "identical",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.evidence import SERIES, STRENGTHS, Cited, harmless, layers, model_name, question_of
+from agent.evidence import SERIES, Cited, harmless, layers, model_name, question_of
 from agent.fairness import heated_words
 from agent.measurements import Measurements
 from agent.memory import is_sampled, numbers_in
@@ -22,6 +22,7 @@ from agent.wording import (
     share,
     size,
 )
+from tools.words import STRENGTHS
 
 
 class FollowUps(Measurements):

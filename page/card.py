@@ -9,9 +9,7 @@ from page import numbers
 from page.markup import block, plain, powers
 from page.words import Language, say, translated
 from tools.limits import translated as limit
-from tools.words import AMOUNTS, ANSWERS, DISGUISES, PROBES, SCALE
-
-STRENGTHS = ("weak", "moderate", "strong", "very strong", "extremely strong")
+from tools.words import AMOUNTS, ANSWERS, DISGUISES, PROBES, SCALE, STRENGTHS
 
 BEHAVED = (
     "agreement",

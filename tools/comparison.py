@@ -26,6 +26,7 @@ from tools.matching import (
     centred_unit_rows,
     cosines,
     live_units,
+    one_to_one,
     order_agreement,
     spread_indices,
 )
@@ -281,10 +282,8 @@ class Comparison:
         prints_a = [self.fingerprints("a", u) for u in layers_a]
         prints_b = [self.fingerprints("b", u) for u in layers_b]
         likeness = np.array([[mean_likeness(x, y) for y in prints_b] for x in prints_a])
-        for i in range(min(likeness.shape)):
-            likeness[i, i] += SAME_PLACE_BONUS
         pairs = []
-        for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
+        for i, j in one_to_one(likeness, SAME_PLACE_BONUS):
             places = member_likeness(prints_a[i], prints_b[j])
             members = tuple((layers_a[i].members[k], layers_b[j].members[m]) for _, k, m in places)
             pairs.append(UnitPair(layers_a[i], layers_b[j], members))

@@ -16,6 +16,8 @@ Vectors = torch.Tensor  # (units, features), float32
 DIRECTIONS_FITTED = 1024
 UNITS_PER_DIRECTION = 2
 UNITS_AT_ONCE = 2048
+# Less alike than anything whose likeness lies between -1 and 1.
+FORBIDDEN = -10.0
 
 
 def centred_unit_rows(vectors: Vectors) -> Vectors:
@@ -99,6 +101,20 @@ def best_partners(similarity: np.ndarray) -> np.ndarray:
     partners = np.full(similarity.shape[0], -1, dtype=np.int64)
     partners[rows] = shuffled[columns]
     return partners
+
+
+def one_to_one(likeness: np.ndarray, same_place: float, allowed: np.ndarray | None = None) -> list[tuple[int, int]]:
+    """Rows with columns, in the order of rows, so that their total likeness is largest.
+
+    What stands at one place in both counts as more alike by `same_place`, so that ties keep the natural order. Pairs
+    that are not `allowed`, (rows, columns) of bool, are not made.
+    """
+    favoured = likeness + same_place * np.eye(*likeness.shape)
+    if allowed is not None:
+        favoured = np.where(allowed, favoured, FORBIDDEN)
+    rows, columns = linear_sum_assignment(favoured, maximize=True)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(i, j) for i, j in pairs if allowed is None or allowed[i, j]]
 
 
 def nearest_partners(

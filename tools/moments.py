@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from tools.gauge import nearest_rotation
-from tools.matching import centred_unit_rows, live_units, spread_indices
+from tools.matching import centred_unit_rows, live_units, one_to_one, spread_indices
 from tools.progress import stoppable
 from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 
@@ -176,9 +175,7 @@ def _paired(a: Sequence[TurningLayer], b: Sequence[TurningLayer]) -> list[LayerP
         if not some_b:
             continue
         apart = np.array([[way[0] for way in row] for row in ways])
-        for i in range(min(apart.shape)):
-            apart[i, i] -= SAME_PLACE
-        for i, j in zip(*linear_sum_assignment(apart), strict=True):
+        for i, j in one_to_one(-apart, SAME_PLACE):
             found.append((i + j, LayerPair(some_a[i], some_b[j], ways[i][j][1])))
     # By depth in both models, so that the same pairs are looked at whichever model comes first.
     pairs = [pair for _, pair in sorted(found, key=lambda each: each[0])]
@@ -188,7 +185,7 @@ def _paired(a: Sequence[TurningLayer], b: Sequence[TurningLayer]) -> list[LayerP
 def _nearest(a: TurningLayer, b: TurningLayer) -> tuple[float, list[tuple[int, int]]]:
     """How far apart the eigenvalues of two layers are on average, and the tensors by which they are nearest."""
     table = np.array([[float(np.linalg.norm(x.spectrum - y.spectrum)) for y in b.moments] for x in a.moments])
-    rows, columns = linear_sum_assignment(table - SAME_PLACE * np.eye(len(table)))
+    places = one_to_one(-table, SAME_PLACE)
     # In an order that is the same seen from either side.
-    pairs = sorted(zip(rows.tolist(), columns.tolist(), strict=True), key=lambda p: (sum(p), float(table[p])))
-    return float(table[rows, columns].mean()), pairs
+    pairs = sorted(places, key=lambda p: (sum(p), float(table[p])))
+    return float(np.mean([table[p] for p in places])), pairs

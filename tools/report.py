@@ -26,7 +26,6 @@ from tools.words import (
     percent,
 )
 
-LANGUAGES = ("en", "zh")
 # So many layers are named one by one.
 LAYERS_NAMED = 12
 

@@ -11,11 +11,12 @@ from agent_doubles import SHELF
 from test_intent import CONTEXTS, X, Y
 
 from agent.cues import _read, cue, our_words
-from agent.evidence import CLOSENESS, STRENGTHS
+from agent.evidence import CLOSENESS, LINKED
 from agent.fairness import heated_words
 from agent.phrases import __file__ as phrases_file
 from agent.phrases import knows, say, sentences
 from agent.reading import read
+from tools.words import STRENGTHS
 
 AGENT = Path(phrases_file).parent
 
@@ -63,6 +64,12 @@ def test_every_answer_and_strength_has_its_words() -> None:
     assert all(knows(f"word_{answer}") and knows(f"child_{answer}") for answer in CLOSENESS)
     assert all(knows(f"strength_{strength}") for strength in STRENGTHS)
     assert all(knows(f"word_{key}") for key, _ in our_words())
+
+
+def test_the_agent_counts_the_same_answers_as_links_as_the_rule() -> None:
+    from tools import verdict
+
+    assert LINKED == verdict.LINKED
 
 
 def test_every_check_and_every_disguise_has_its_words() -> None:

@@ -160,13 +160,19 @@ def test_after_stop_the_next_question_waits_for_the_old_tool_and_is_answered() -
     assert said(visit).count("too late") == 1
 
 
-def test_a_closed_tab_ends_the_work_and_is_forgotten() -> None:
-    assistant = FakeAssistant(pace=0.1, probes=5)
+def under_way(assistant: FakeAssistant) -> tuple[Visits, Visit, Iterator[bool]]:
+    """A visit whose question is being answered."""
     visits = Visits(assistant)
     visit = visits.of("one")
     visits.ask(visit, "x and y?")
     running = visits.answer(visit)
     next(running)
+    return visits, visit, running
+
+
+def test_a_closed_tab_ends_the_work_and_is_forgotten() -> None:
+    assistant = FakeAssistant(pace=0.1, probes=5)
+    visits, visit, running = under_way(assistant)
     visits.leave("one")
     running.close()
     assert assistant.ended.wait(1.0)
@@ -197,12 +203,7 @@ def test_a_new_conversation_starts_from_nothing() -> None:
 
 
 def test_a_new_conversation_while_one_runs() -> None:
-    assistant = FakeAssistant(pace=0.1, probes=5)
-    visits = Visits(assistant)
-    visit = visits.of("one")
-    visits.ask(visit, "x and y?")
-    running = visits.answer(visit)
-    next(running)
+    visits, visit, running = under_way(FakeAssistant(pace=0.1, probes=5))
     visits.renew(visit)
     list(running)
     assert visit.conversation.entries == [] and visit.result is None and not visit.busy

@@ -22,8 +22,8 @@ from tests.hub_emulator import HubEmulator, Repository
 from tools import kept_results
 from tools.__main__ import main
 from tools.audit import compare
-from tools.errors import Cancelled, UserError
-from tools.report import LANGUAGES, markdown, summary
+from tools.errors import LANGUAGES, Cancelled, UserError
+from tools.report import markdown, summary
 from tools.sources import range_cache
 from tools.sources.range_cache import cached_records
 

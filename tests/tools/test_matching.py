@@ -17,6 +17,7 @@ from tools.matching import (
     centred_unit_rows,
     cosines,
     nearest_partners,
+    one_to_one,
     order_agreement,
     spread_indices,
     unpredicted,
@@ -32,6 +33,29 @@ def test_rows_are_centred_and_of_length_one() -> None:
     assert torch.allclose(rows.norm(dim=1), torch.ones(20), atol=1e-5)
     # What all rows share is gone: a shift of every row changes nothing.
     assert torch.allclose(rows, centred_unit_rows(random(20, 8) - 3.0), atol=1e-4)
+
+
+def test_pairs_keep_their_place_where_nothing_speaks_against_it() -> None:
+    assert one_to_one(np.zeros((3, 4)), 0.05) == [(0, 0), (1, 1), (2, 2)]
+    swapped = np.array([[0.0, 0.2], [0.2, 0.0]])
+    assert one_to_one(swapped, 0.05) == [(0, 1), (1, 0)] and one_to_one(swapped, 0.25) == [(0, 0), (1, 1)]
+    assert one_to_one(np.zeros((2, 0)), 0.05) == []
+
+
+def test_pairs_that_are_not_allowed_are_not_made() -> None:
+    likeness = np.array([[0.9, 0.1], [0.9, 0.1]])
+    allowed = np.array([[False, True], [False, True]])
+    assert one_to_one(likeness, 0.05, allowed) == [(1, 1)]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
+def test_pairs_are_the_best_of_all(rows: int, columns: int, seed: int) -> None:
+    likeness = np.random.default_rng(seed).uniform(-1, 1, (rows, columns))
+    favoured = likeness + 0.1 * np.eye(rows, columns)
+    few = min(rows, columns)
+    ways = itertools.product(itertools.combinations(range(rows), few), itertools.permutations(range(columns), few))
+    best = max(sum(favoured[i, j] for i, j in zip(*way, strict=True)) for way in ways)
+    assert sum(favoured[i, j] for i, j in one_to_one(likeness, 0.1)) == pytest.approx(best)
 
 
 def test_constant_and_zero_rows_become_zero_not_nan() -> None:

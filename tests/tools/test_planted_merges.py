@@ -11,9 +11,10 @@ import pytest
 from tests.small_models import Small, tensors_of, trained
 from tools.audit import compare
 from tools.comparison import Comparison
+from tools.errors import LANGUAGES
 from tools.perturbations import perturbation_named
 from tools.planted_merges import SHARES, merge_power
-from tools.report import LANGUAGES, power
+from tools.report import power
 from tools.verdict import links
 
 

@@ -16,8 +16,9 @@ import torch
 from tests.small_models import trained, tuned
 from tools import limits as limits_module
 from tools.audit import compare
+from tools.errors import LANGUAGES
 from tools.probes import all_probes
-from tools.report import LANGUAGES, chance, change, direction, markdown, reasons, summary
+from tools.report import chance, change, direction, markdown, reasons, summary
 from tools.words import ANSWERS, CHANGES, DIRECTIONS, NEXT, NEXT_IF_UNDECIDED, PROBES, REASONS, SCALE, TEXT, percent
 
 SCHEMA = Path(__file__).resolve().parents[2].parent / "shared" / "result.schema.json"

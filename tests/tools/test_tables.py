@@ -9,9 +9,9 @@ import pytest
 
 from tests.small_models import trained
 from tools.audit import describe, stress
+from tools.errors import LANGUAGES
 from tools.limits import TEXTS
 from tools.perturbations import all_perturbations
-from tools.report import LANGUAGES
 from tools.tables import behaviour_table, description, stress_table
 from tools.words import AMOUNTS, DESCRIBED, DISGUISES
 

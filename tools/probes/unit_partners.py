@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import (
     BASES,
@@ -31,7 +30,7 @@ from tools.comparison import (
     member_likeness,
 )
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import centred_unit_rows, live_units
+from tools.matching import centred_unit_rows, live_units, one_to_one
 from tools.order import mean_by_units
 from tools.partners import agreement, two_matchings
 from tools.roles import FEWEST_UNITS, HiddenUnits
@@ -114,10 +113,7 @@ def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Des
     if not fits.any():
         return []
     likeness = np.array([[mean_likeness(x.prints, y.prints) for y in b] for x in a])
-    for i in range(min(likeness.shape)):
-        likeness[i, i] += SAME_PLACE_BONUS
-    places = zip(*linear_sum_assignment(np.where(fits, likeness, -10.0), maximize=True), strict=True)
-    return [(a[i], b[j]) for i, j in places if fits[i, j]]
+    return [(a[i], b[j]) for i, j in one_to_one(likeness, SAME_PLACE_BONUS, fits)]
 
 
 def _two_matchings(one: Description, other: Description, check: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import SAME_PLACE_BONUS, SIDES, Comparison, Side, mean_likeness, member_likeness
 from tools.evidence import Abstention, Evidence, Finding
-from tools.matching import best_partners, centred_unit_rows, live_units, order_agreement, spread_indices
+from tools.matching import best_partners, centred_unit_rows, live_units, one_to_one, order_agreement, spread_indices
 from tools.order import mean_by_units
 from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 from tools.significance import bonferroni, fisher, rank_agreement
@@ -143,13 +142,11 @@ def _paired(a: list[Layer], b: list[Layer]) -> list[Pair]:
         table = np.array([[mean_likeness(x.prints, y.prints) for y in some_b] for x in some_a]).reshape(
             len(some_a), len(some_b)
         )
-        for i in range(min(table.shape)):
-            table[i, i] += SAME_PLACE_BONUS
-        for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
+        for i, j in one_to_one(table, SAME_PLACE_BONUS):
             one, other = some_a[i], some_b[j]
             members = [(k, m) for _, k, m in member_likeness(one.prints, other.prints)]
             live = np.flatnonzero(one.live & other.live)
             if len(live) >= FEWEST_UNITS:
-                found.append((i + j, table[i, j], Pair(one, other, members, live)))
+                found.append((i + j, table[i, j] + SAME_PLACE_BONUS * (i == j), Pair(one, other, members, live)))
     # By depth in both models, so that the same pairs are looked at whichever model comes first.
     return [pair for *_, pair in sorted(found, key=lambda each: each[:2])]

@@ -40,8 +40,8 @@ _MAC_FOLDER = "__MACOSX/"
 
 
 @dataclass(frozen=True)
-class StoredMember:
-    """A file that lies in an archive as it is."""
+class _Member:
+    """A file that lies in an archive."""
 
     name: str
     size: int
@@ -58,14 +58,23 @@ class StoredMember:
         """None: an archive states no digests."""
         return None
 
+    def _check(self, start: int, stop: int) -> None:
+        """Raises UserError for bytes that it does not have."""
+        if not 0 <= start <= stop <= self.size:
+            raise UserError("truncated", file=self.name)
+
+
+@dataclass(frozen=True)
+class StoredMember(_Member):
+    """A file that lies in an archive as it is."""
+
     @cached_property
     def _start(self) -> int:
         return after_local_header(self.archive, self.header)
 
     def read(self, start: int, stop: int) -> bytearray:
         """Return the bytes from start up to stop. Raises UserError, Cancelled."""
-        if not 0 <= start <= stop <= self.size:
-            raise UserError("truncated", file=self.name)
+        self._check(start, stop)
         return self.archive.read(self._start + start, self._start + stop)
 
     def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
@@ -78,31 +87,16 @@ class StoredMember:
 
 
 @dataclass(frozen=True)
-class DeflatedMember:
+class DeflatedMember(_Member):
     """A file that lies in an archive compressed; it is expanded to a nameless file on disk when it is first read."""
 
-    name: str
-    size: int
-    archive: StoredFile
-    header: int
     compressed: int
     checksum: int
     _kept: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
 
-    @property
-    def path(self) -> Path | None:
-        """None: it lies inside another file."""
-        return None
-
-    @property
-    def stated_sha256(self) -> str | None:
-        """None: an archive states no digests."""
-        return None
-
     def read(self, start: int, stop: int) -> bytearray:
         """Return the bytes from start up to stop. Raises UserError, Cancelled."""
-        if not 0 <= start <= stop <= self.size:
-            raise UserError("truncated", file=self.name)
+        self._check(start, stop)
         if not self._kept:
             self._kept.append(self._expanded())
         self._kept[0].seek(start)

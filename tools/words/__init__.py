@@ -4,7 +4,7 @@ Others import from here alone; the files inside are sorted by what they word.
 """
 
 from tools.words.abstentions import ABSTENTIONS
-from tools.words.answers import ANSWERS, NEXT, NEXT_IF_UNDECIDED, NEXT_WITH_BASE, SCALE
+from tools.words.answers import ANSWERS, NEXT, NEXT_IF_UNDECIDED, NEXT_WITH_BASE, SCALE, STRENGTHS
 from tools.words.background import BACKGROUND
 from tools.words.changes import CHANGE_DETAILS, CHANGES, DIRECTIONS
 from tools.words.findings import REASONS, TOKENIZERS
@@ -29,6 +29,7 @@ __all__ = [
     "PROBES",
     "REASONS",
     "SCALE",
+    "STRENGTHS",
     "TEXT",
     "TOKENIZERS",
     "code",

@@ -134,3 +134,5 @@ SCALE: dict[str, Words] = {
     "very strong": {"en": "very strong", "zh": "很强"},
     "extremely strong": {"en": "extremely strong", "zh": "极强"},
 }
+# Weakest first.
+STRENGTHS = tuple(words for words in SCALE if words != "none")
