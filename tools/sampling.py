@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -215,9 +215,10 @@ class Sample(SeenCheckpoint):
 def sampled(roles: Sequence[DeclaredLayout], *, all_layers: bool = False) -> tuple[Sample, ...]:
     """The same places of every checkpoint; layers are left out only where all have equally many."""
     found = []
+    tables = {layout.checkpoint.shapes[layout.embedding] for layout in roles if layout.embedding is not None}
     for layout in roles:
         names = list(layout.candidates) if all_layers or not _alike(roles) else _some_layers(layout.candidates)
-        found.append(Sample(layout, _blocks(layout, names), _stands_for(layout, names)))
+        found.append(Sample(layout, _blocks(layout, names, tables), _stands_for(layout, names)))
     return tuple(found)
 
 
@@ -306,24 +307,29 @@ def number_pattern(name: str) -> str:
     return _NUMBER.sub("#", name)
 
 
-def _blocks(roles: DeclaredLayout, names: Sequence[str]) -> dict[str, list[Range]]:
-    """The rows to read: of every part of a tensor that holds units, of one head, of the tokens, else the first."""
+def _blocks(roles: DeclaredLayout, names: Sequence[str], tables: Collection[tuple[int, ...]]) -> dict[str, list[Range]]:
+    """The rows to read: of every part of a tensor that holds units, of one head, of the tokens, else the first.
+
+    `tables` are the shapes of token tables on either side.
+    """
     parts: dict[str, list[Range]] = defaultdict(list)
     for units in roles.hidden_units:
         for member in units.members:
             if member.axis == 0:
                 parts[member.name].append((member.start, member.stop))
     heads: dict[str, list[Member]] = defaultdict(list)
-    for units in roles.value_units:
+    for units in () if roles.lone else roles.value_units:
         heads[units.members[0].name].append(units.members[0])
     found: dict[str, list[Range]] = {}
     for name in names:
         shape = roles.checkpoint.shapes[name]
         rows = row_count(shape)
+        # Without names nobody knows which of two tables is the head, or whether one is a table: shapes alone tell.
+        is_table = shape in tables if roles.lone else name == roles.embedding
         if len(shape) < 2 or rows >= shape[0]:
             found[name] = [(0, shape[0] if shape else 1)]
-        elif name == roles.embedding or has_role(name, "head"):
-            found[name] = [token_range(shape[0], TOKENS_SAMPLED if name == roles.embedding else rows)]
+        elif is_table or (has_role(name, "head") and not roles.lone):
+            found[name] = [token_range(shape[0], TOKENS_SAMPLED if is_table else rows)]
         elif name in heads and heads[name][0].axis == 0:
             # Rows of two heads are not exchangeable, so a block lies within one.
             head = heads[name][0]

@@ -225,3 +225,20 @@ def test_layers_of_ones_own_behind_shared_tables_are_no_reordered_copies(monkeyp
 
 def test_the_small_models_have_what_is_read_of_them() -> None:
     assert LAYERS == 2 and HEADS == 4, "the layers and rows counted above"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_two_tables_of_one_shape_are_read_alike_whichever_is_the_head(seed: int) -> None:
+    model = trained(DEEP, 1)
+    table = model.tensors["model.embed_tokens.weight"]
+    draw = torch.Generator().manual_seed(seed)
+    tensors = model.tensors | {"lm_head.weight": table.std() * torch.randn(table.shape, generator=draw)}
+    untied = model.with_tensors(tensors).held()
+    nameless = perturbation_named("rename_tensors").apply(disguised(untied, ("add_noise", 0.02)), "all", seed)
+    found = measured(nameless, untied)
+    shape = found.findings["difference_shape"]
+    assert isinstance(shape, Evidence)
+    kinds = {row["b"]: row["kind"] for row in shape.where["tensors"]}
+    assert kinds["model.embed_tokens.weight"] == kinds["lm_head.weight"] == "noise"
+    assert kinds.keys() == {name for name in tensors if len(tensors[name].shape) == 2}
+    assert answer(found) == "disguised_copy"
