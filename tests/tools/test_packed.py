@@ -301,6 +301,34 @@ def test_values_by_hand() -> None:
     assert float((by_hand - one).abs().max()) < 0.08
 
 
+# gptqmodel 5.8.0, utils/model.py, convert_gptq_v2_to_v1_format_module: taken from the words of zeros as a whole.
+TAKEN = {
+    2: [0b01010101010101010101010101010101],
+    3: [0b00100100100100100100100100100100, 0b10010010010010010010010010010010, 0b01001001001001001001001001001001],
+    4: [0b00010001000100010001000100010001],
+    8: [0b00000001000000010000000100000001],
+}
+
+
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_zeros_as_gptqmodel_writes_them(tmp_path: Path, bits: int, newer: bool) -> None:
+    layer = gptq("l.weight", torch.randn(64, 64), bits)
+    # A zero of none borrows from the next one where one is taken from it.
+    zeros = torch.arange(2 * 64).reshape(2, 64) % 2**bits
+    words = packed_bits(zeros.tolist(), bits)
+    taken = TAKEN[bits]
+    first = [[signed((word - taken[i % len(taken)]) & 0xFFFFFFFF) for i, word in enumerate(row)] for row in words]
+    layer["l.qzeros"] = torch.tensor(words if newer else first, dtype=torch.int32)
+    said = {"checkpoint_format": "gptq_v2" if newer else "gptq", "meta": {"quantizer": ["gptqmodel:5.8.0"]}}
+    save_file(layer, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": said}))
+    scales = layer["l.scales"].float()
+    whole = open_checkpoint(str(tmp_path)).read("l.weight") / scales[layer["l.g_idx"].long()].T
+    unpacked = (whole + zeros[layer["l.g_idx"].long()].T).round().long()
+    assert torch.equal(torch.tensor(packed_bits(unpacked.tolist(), bits)).int(), layer["l.qweight"].T)
+
+
 @pytest.mark.parametrize("name", ["gptq", "awq", "int8", "nf4", "fp8 by block", "mlx", "compressed 4 bit", "nvfp4"])
 def test_a_packed_copy_is_one_and_a_stranger_is_not(tmp_path: Path, name: str) -> None:
     packed = str(packed_exhibit(tmp_path / "packed", PACKERS[name][0]))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # Where AWQ keeps the eight columns of one word.
 _AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
+# Bits -> what the first format of GPTQ takes from each word of zeros, one from every number.
+_ONES = {2: (0x55555555,), 4: (0x11111111,), 8: (0x01010101,)}
+# GPTQModel with 3 bits, over three words: the first and the last in each other's place, taken off and put back so.
+_ONES_OF_GPTQMODEL = (0x24924924, 0x92492492, 0x49249249)
 
 
 def columns(behind: Checkpoint, layer: str) -> Packing | None:
@@ -47,9 +51,13 @@ class _Columns(Packing):
         self._layer, self._bits, self._awq = layer, bits, awq
         self._groups = f"{layer}.g_idx" if f"{layer}.g_idx" in behind.shapes and not awq else None
         settings = behind.config.get("quantization_config")
-        newer = isinstance(settings, dict) and settings.get("checkpoint_format") == "gptq_v2"
-        # The first format of GPTQ stores each zero less one.
-        self._zero = 0 if awq or newer else 1
+        settings = settings if isinstance(settings, dict) else {}
+        newer = settings.get("checkpoint_format", settings.get("format")) == "gptq_v2"
+        self._taken: tuple[int, ...] = () if awq or newer else _ONES.get(bits, ())
+        if bits == 3 and not newer and "gptqmodel" in str(settings.get("meta")).lower():
+            self._taken = _ONES_OF_GPTQMODEL
+        # Other packers take the one from each number alone.
+        self._zero = 0 if awq or newer or self._taken else 1
         self.parts = tuple(f"{layer}.{part}" for part in ("qweight", "qzeros", "scales"))
         self.parts += (self._groups,) if self._groups else ()
 
@@ -62,6 +70,10 @@ class _Columns(Packing):
             whole = _awq_numbers(qweight[:, first:last])[:, start - 8 * first : stop - 8 * first]
         else:
             whole = small_numbers(qweight[:, start:stop].T, self._bits).T
+        if self._taken:
+            # The words as a whole, since what was taken from a zero of none was borrowed from the next.
+            taken = torch.tensor(self._taken).repeat(qzeros.shape[1] // len(self._taken))
+            qzeros = (qzeros.long() + taken).bitwise_and(0xFFFFFFFF).to(torch.uint32).view(torch.int32)
         zeros = _awq_numbers(qzeros) if self._awq else small_numbers(qzeros, self._bits)
         zeros = zeros[:, start:stop] + self._zero
         inputs = torch.arange(self.shape[1])
