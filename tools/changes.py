@@ -210,7 +210,8 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         ("low_rank", "low_rank", "rank"),
         ("trained", "fine_tuned", "size of the change relative to the weights"),
     ):
-        some = [row for row in rows if row["kind"] == kind or (kind == "rescaled" and row["scales"])]
+        kinds = ("quantised", "quantised_loosely") if kind == "quantised" else (kind,)
+        some = [row for row in rows if row["kind"] in kinds or (kind == "rescaled" and row["scales"])]
         share = sum(row["n"] for row in some) / max(total, 1)
         if share <= WORTH_TELLING:
             continue
@@ -222,6 +223,8 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         if kind == "quantised":
             groups = Counter(row["group"] for row in some if row["amount"] == amount)
             where["group"] = groups.most_common(1)[0][0]
+            loosely = sum(row["kind"] == "quantised_loosely" for row in some)
+            where |= {"loosely": loosely} if loosely else {}
         if kind == "trained" or (kind == "recast" and not any(row["coarser"] for row in some)):
             # Where neither side is the coarser one, the two differ by less than their format's own rounding.
             where["share_moved"] = sum(row["moved"] * row["n"] for row in rows) / max(total, 1)

@@ -13,10 +13,14 @@ import numpy as np
 import torch
 
 from tools.codebook import codebook_bits
+from tools.loose_rounding import loose_rounding
 from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
 
-Kind = Literal["equal", "recast", "rescaled", "quantised", "noise", "pruned", "low_rank", "trained", "unrelated"]
+Kind = Literal[
+    "equal", "recast", "rescaled", "quantised", "quantised_loosely",
+    "noise", "pruned", "low_rank", "trained", "unrelated",
+]  # fmt: skip
 
 # Below this cosine two tensors are not taken for versions of one tensor.
 LEAST_COSINE = 0.25
@@ -144,6 +148,11 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         if scale is not None:
             whole = _along_the_scales(whole, first_x, first_y, scale)
         return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser)
+    loose = loose_rounding(first_x, first_y)
+    if loose is not None:
+        kind: Kind = "quantised" if loose.nearest else "quantised_loosely"
+        scales = sum(first_x.shape[:2]) if loose.scaled else 0
+        return replace(whole, kind=kind, amount=float(loose.bits), coarser=loose.coarser, scales=scales)
     matrix = left.reshape(left.shape[0], -1)
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)

@@ -98,14 +98,14 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
         yield merge.side, "every tensor holds the same share of the other's, as a mean of models does"
         return
     few_directions = "the few directions that differ were made for it"
-    for kind, reason in (
-        ("recast", "its values are the other's, rounded"),
-        ("quantised", "its values lie on a coarser grid"),
-        ("pruned", "its values are the other's, some set to zero"),
-        ("low_rank", few_directions),
+    for kinds, reason in (
+        (("recast",), "its values are the other's, rounded"),
+        (("quantised", "quantised_loosely"), "its values lie on a coarser grid"),
+        (("pruned",), "its values are the other's, some set to zero"),
+        (("low_rank",), few_directions),
     ):
         sides: dict[Side, float] = {
-            side: sum(row["n"] for row in rows if row["kind"] == kind and row["coarser"] == side) for side in SIDES
+            side: sum(row["n"] for row in rows if row["kind"] in kinds and row["coarser"] == side) for side in SIDES
         }
         if max(sides.values()) > CLEARLY_MORE * min(sides.values()):
             yield max(SIDES, key=lambda side: sides[side]), reason
@@ -115,7 +115,8 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
     if shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
         for child in _grown(noisy, "n"):
             yield child, "the difference is independent of the other's values and raises this one's variance"
-    for child in _grown([row for row in rows if row["scales"]], "scales"):
+    # A grid tells the direction itself; tools scale by what they measured before they round.
+    for child in _grown([row for row in rows if row["scales"] and row["coarser"] is None], "scales"):
         yield child, "it was rescaled by factors that do not depend on the other's sizes"
 
 

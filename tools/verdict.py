@@ -106,7 +106,7 @@ def decide(
     6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer or hidden unit
        is missing or repeated: disguised_copy.
     7. What training built is shared less than the rest, in most tensors: common_origin, two trainings from one random
-       start. Anything else: derived.
+       start, unless most numbers are off by little more than rounding. Anything else: derived.
     """
     if not has_weights:
         return Verdict("undecided", (), None, None, "no_weights")
@@ -156,7 +156,13 @@ def decide(
         if free >= TRAINING_FREE and same_size:
             return linked("disguised_copy", *extra, "difference_shape")
     start = findings.get("shared_start")
-    if isinstance(start, Evidence) and start.statistic <= COMMON_START and start.where["share"] >= WHOLE_MODEL:
+    rounded = isinstance(shape, Evidence) and _rounded(shape) >= WHOLE_MODEL
+    if (
+        isinstance(start, Evidence)
+        and start.statistic <= COMMON_START
+        and start.where["share"] >= WHOLE_MODEL
+        and not rounded
+    ):
         return Verdict("common_origin", ("shared_start", *linking), rarest, strength_words(rarest))
     return linked("derived", *extra)
 
@@ -165,6 +171,11 @@ def _half_within_luck(additions: Evidence) -> bool:
     """Whether the tensors differ so much that the share may be half, and yet cannot be that of a copy."""
     above = additions.log10_pvalue or 0.0
     return above > SIBLINGS_LOG10_PVALUE and bool(additions.where["log10_pvalue_of_copies"] <= LAYER_LOG10_PVALUE)
+
+
+def _rounded(shape: Evidence) -> float:
+    """The share of the numbers that one side has on a grid, off by little more than half a step."""
+    return float(sum(shape.where["shares"].get(kind, 0.0) for kind in ("quantised", "quantised_loosely")))
 
 
 def is_odd(findings: Mapping[str, Finding]) -> bool:

@@ -64,6 +64,11 @@ CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
     "quantised": (
         {"en": "one step for every {group} values", "zh": "每 {group} 个数值共用一个步长"},
         {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
+        {
+            "en": "in {loosely} of these with larger errors than rounding to the nearest has: GPTQ, AWQ and the like, two "
+            "roundings, and a little training before it look the same here",
+            "zh": "其中 {loosely} 个的误差比就近舍入更大：GPTQ、AWQ 之类的工具、双方各自量化、量化前的少量训练，在这里看起来都一样",
+        },
     ),
     "low_rank": (
         {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},

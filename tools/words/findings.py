@@ -122,6 +122,10 @@ def _difference_shape(finding: Finding, language: str, leaned_on: bool) -> str:
         "recast": {"en": "no more than rounding", "zh": "不超过舍入的差别"},
         "rescaled": {"en": "another scale", "zh": "缩放"},
         "quantised": {"en": "quantisation", "zh": "量化"},
+        "quantised_loosely": {
+            "en": "quantisation with larger errors than rounding to the nearest has",
+            "zh": "误差比就近舍入更大的量化",
+        },
         "noise": {"en": "evenly spread Gaussian noise", "zh": "均匀分布的高斯噪声"},
         "pruned": {"en": "values set to zero", "zh": "数值置零"},
         "low_rank": {"en": "a low-rank change", "zh": "低秩改动"},

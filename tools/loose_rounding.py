@@ -1,0 +1,154 @@
+"""Rounding to a grid by tools that do not take the nearest level: they make up for errors, or scale before rounding.
+
+GPTQ (Frantar et al., 2023) moves what is still to be rounded so that a layer's answers stay near; AWQ (Lin et al.,
+2024) scales columns first, against the gain before them, and cuts large values off. One side then stands on a grid, and
+the other is off by little more than half a step. Training of that size, with rounding after it, looks the same; so do
+two roundings of one tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from tools.matching import spread_indices
+
+# Values that share a step in all these formats, and blocks of them looked at.
+BLOCK = 32
+BLOCKS_READ = 256
+# How near to a whole number of steps a gap must be, for so many of the gaps, and in so many blocks.
+GRID_TOLERANCE, OF_GAPS, OF_BLOCKS = 0.12, 0.9, 0.75
+# A grid of eight bits has so many steps.
+MOST_STEPS = 300
+# Root mean square error in steps: 0.29 to the nearest, 0.33 to 0.40 by GPTQ. What lies further off was moved otherwise.
+LOOSE = 0.5
+# Scales near nothing would explain coarse values of a stranger; then the errors are as large as the values. By GPTQ in
+# two bits they are 0.7 of them.
+UNLIKE = 0.85
+# To the nearest level nearly all errors are half a step or, stored in 16 bit, little more.
+HALF, NEARLY_ALL = 0.55, 0.97
+SCALING_ROUNDS = 4
+# Where both sides stand on a grid and the steps of one are so many times finer, only the other's count.
+FINER = 3.0
+# Rows by which columns of one step are told, largest whole number of a value in steps, and how exact their ratios are.
+ROWS_ASKED, MOST_TIMES, RATIO_ERROR = 8, 15, 1e-5
+
+
+@dataclass(frozen=True)
+class LooseRounding:
+    """Which side stands on a grid, of how many bits; whether the other was scaled, and levels are the nearest ones.
+
+    `coarser` is None where both stand on grids of about one step.
+    """
+
+    bits: int
+    coarser: Literal["a", "b"] | None
+    scaled: bool
+    nearest: bool
+
+
+def loose_rounding(a: torch.Tensor, b: torch.Tensor) -> LooseRounding | None:
+    """How one tensor is the other one rounded to a grid, by little more than half a step; None where it is not."""
+    if not a.numel() or a.numel() < BLOCK * len(a):
+        return None
+    x, y = (side.reshape(len(side), -1).double() for side in (a, b))
+    places = _places(x)
+    steps = [_steps(side.reshape(-1)[places].numpy()) for side in (x, y)]
+    if steps[0] is None and steps[1] is None:
+        orders = [_groups_together(side) for side in (x, y)]
+        order = orders[1] if orders[0] is None else orders[0]
+        if order is None:
+            return None
+        places = _places(x, order)
+        steps = [_steps(side.reshape(-1)[places].numpy()) for side in (x, y)]
+    usual = [0.0 if known is None else float(np.median(known)) for known in steps]
+    coarser: Literal["a", "b"] = "a" if usual[0] > usual[1] else "b"
+    coarse, fine, known = (x, y, steps[0]) if coarser == "a" else (y, x, steps[1])
+    if known is None:
+        return None
+    values = coarse.reshape(-1)[places].numpy()
+    levels = float(np.quantile(np.ptp(values, axis=1) / known, 0.9)) + 1
+    bits = max(1, math.ceil(math.log2(0.98 * levels)))
+    both = usual[0] < FINER * usual[1] and usual[1] < FINER * usual[0]
+    if both:
+        # Errors of both sides add up.
+        known = np.sqrt(sum(step**2 for step in steps if step is not None))
+    for scaled in (False, True):
+        source = _scaled(fine, coarse) if scaled else fine
+        errors = np.abs(values - source.reshape(-1)[places].numpy())
+        alike = float(np.sum(errors**2)) <= UNLIKE**2 * float(np.sum(values**2))
+        errors /= known[:, None]
+        if alike and float(np.median(np.sqrt(np.mean(errors**2, axis=1)))) <= LOOSE:
+            nearest = not both and float(np.mean(errors <= HALF)) >= NEARLY_ALL
+            return LooseRounding(bits, None if both else coarser, scaled, nearest)
+    return None
+
+
+def _places(values: torch.Tensor, order: torch.Tensor | None = None) -> torch.Tensor:
+    """Places of blocks of values in a row, (blocks, BLOCK), spread over the matrix, its columns in an order."""
+    columns = values.shape[1]
+    across = columns // BLOCK
+    chosen = torch.from_numpy(spread_indices(values.shape[0] * across, BLOCKS_READ))
+    inside = (chosen % across * BLOCK)[:, None] + torch.arange(BLOCK)
+    return (chosen // across * columns)[:, None] + (inside if order is None else order[inside])
+
+
+def _steps(blocks: np.ndarray) -> np.ndarray | None:
+    """The step on which each block's values stand; None where too few blocks stand on one."""
+    found = np.array([_step(block) for block in blocks])
+    known = found[found > 0]
+    if len(known) < OF_BLOCKS * len(found):
+        return None
+    # A block of few levels, or one that shows no step, has the usual one.
+    return np.where(found > 0, found, np.median(known))
+
+
+def _step(block: np.ndarray) -> float:
+    """The step of which all gaps between a block's values are whole multiples; 0 where there is none."""
+    gaps = np.diff(np.unique(block))
+    # Number formats blur a grid: gaps below a thousandth of the range are copies of one value.
+    gaps = gaps[gaps > 1e-3 * max(np.ptp(block), 1e-300)]
+    if not len(gaps) or len(gaps) > 0.97 * (BLOCK - 1):
+        return 0.0
+    for part in (1, 2, 3):
+        step = float(gaps.min()) / part
+        multiples = gaps / step
+        whole = np.abs(multiples - multiples.round()) < GRID_TOLERANCE
+        if multiples.max() <= MOST_STEPS and float(np.mean(whole)) > OF_GAPS:
+            return step
+    return 0.0
+
+
+def _groups_together(values: torch.Tensor) -> torch.Tensor | None:
+    """An order of the columns in which those of one step stand together; None where few share one.
+
+    GPTQ may take columns for a group from anywhere. Two values of one step are to each other as small whole numbers.
+    """
+    rows = values[torch.from_numpy(spread_indices(len(values), ROWS_ASKED))]
+    left, groups = torch.arange(rows.shape[1]), []
+    while len(left):
+        of_first = rows[:, left] / rows[:, left[:1]]
+        times = of_first.unsqueeze(-1) * torch.arange(1, MOST_TIMES + 1)
+        whole = ((times - times.round()).abs() < RATIO_ERROR * times.abs().clamp_min(1.0)).any(dim=-1)
+        # What is divided by nothing tells nothing.
+        told = (rows[:, left[:1]] != 0).expand_as(whole)
+        together = (whole | ~told).all(dim=0) & bool(told.any())
+        if int(together.sum()) < BLOCK:
+            return None
+        groups.append(left[together])
+        left = left[~together]
+    return torch.cat(groups) if len(groups) > 1 else None
+
+
+def _scaled(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """The one matrix with the scales of its rows and columns that bring it nearest to the other."""
+    found = fine
+    for _ in range(SCALING_ROUNDS):
+        for axis in (0, 1):
+            energy = found.square().sum(dim=axis, keepdim=True).clamp_min(1e-300)
+            found = found * ((found * coarse).sum(dim=axis, keepdim=True) / energy)
+    return found
