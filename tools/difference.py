@@ -148,11 +148,6 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         if scale is not None:
             whole = _along_the_scales(whole, first_x, first_y, scale)
         return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser)
-    loose = loose_rounding(first_x, first_y)
-    if loose is not None:
-        kind: Kind = "quantised" if loose.nearest else "quantised_loosely"
-        scales = sum(first_x.shape[:2]) if loose.scaled else 0
-        return replace(whole, kind=kind, amount=float(loose.bits), coarser=loose.coarser, scales=scales)
     matrix = left.reshape(left.shape[0], -1)
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)
@@ -161,6 +156,11 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     if _is_white(matrix, sizes):
         spread = min(float(x.std()), float(y.std()))
         return replace(whole, kind="noise", amount=float(left.std()) / spread)
+    loose = loose_rounding(first_x, first_y)
+    if loose is not None:
+        kind: Kind = "quantised" if loose.nearest else "quantised_loosely"
+        scales = sum(first_x.shape[:2]) if loose.scaled else 0
+        return replace(whole, kind=kind, amount=float(loose.bits), coarser=loose.coarser, scales=scales)
     return replace(whole, kind="trained", amount=whole.relative_size)
 
 

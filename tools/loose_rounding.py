@@ -26,6 +26,10 @@ GRID_TOLERANCE, OF_GAPS, OF_BLOCKS = 0.12, 0.9, 0.75
 MOST_STEPS = 300
 # Root mean square error in steps: 0.29 to the nearest, 0.33 to 0.40 by GPTQ. What lies further off was moved otherwise.
 LOOSE = 0.5
+# Less is no rounding but a little change of what stood on a grid; with few levels, most values lie near one.
+LEAST, LEAST_OF_FEW = 0.27, 0.2
+# Half a step of so few bits is more than training after rounding changes; of more bits it may be that.
+COARSE = 4
 # Scales near nothing would explain coarse values of a stranger; then the errors are as large as the values. By GPTQ in
 # two bits they are 0.7 of them.
 UNLIKE = 0.85
@@ -42,7 +46,7 @@ ROWS_ASKED, MOST_TIMES, RATIO_ERROR = 8, 15, 1e-5
 class LooseRounding:
     """Which side stands on a grid, of how many bits; whether the other was scaled, and levels are the nearest ones.
 
-    `coarser` is None where both stand on grids of about one step.
+    `coarser` is None where both stand on grids of about one step, or where it may be the side that was changed little.
     """
 
     bits: int
@@ -82,9 +86,11 @@ def loose_rounding(a: torch.Tensor, b: torch.Tensor) -> LooseRounding | None:
         errors = np.abs(values - source.reshape(-1)[places].numpy())
         alike = float(np.sum(errors**2)) <= UNLIKE**2 * float(np.sum(values**2))
         errors /= known[:, None]
-        if alike and float(np.median(np.sqrt(np.mean(errors**2, axis=1)))) <= LOOSE:
+        usual_error = float(np.median(np.sqrt(np.mean(errors**2, axis=1))))
+        if alike and (LEAST if bits > 2 else LEAST_OF_FEW) <= usual_error <= LOOSE:
             nearest = not both and float(np.mean(errors <= HALF)) >= NEARLY_ALL
-            return LooseRounding(bits, None if both else coarser, scaled, nearest)
+            tells = nearest or (bits <= COARSE and not both)
+            return LooseRounding(bits, coarser if tells else None, scaled, nearest)
     return None
 
 

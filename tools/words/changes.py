@@ -66,8 +66,8 @@ CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
         {"en": "in {tensors} of {tensors_compared} tensors", "zh": "{tensors_compared} 个张量中有 {tensors} 个"},
         {
             "en": "in {loosely} of these with larger errors than rounding to the nearest has: GPTQ, AWQ and the like, two "
-            "roundings, and a little training before it look the same here",
-            "zh": "其中 {loosely} 个的误差比就近舍入更大：GPTQ、AWQ 之类的工具、双方各自量化、量化前的少量训练，在这里看起来都一样",
+            "roundings, and a little training besides look the same here",
+            "zh": "其中 {loosely} 个的误差比就近舍入更大：GPTQ、AWQ 之类的工具、双方各自量化、外加少量训练，在这里看起来都一样",
         },
     ),
     "low_rank": (
