@@ -53,6 +53,19 @@ def test_a_copy_in_another_order_of_coordinates_is_a_disguised_one(
     assert ("units_permuted" in kinds) is (UNITS in more) and ("noise" in kinds) is (("add_noise", 0.05) in more)
 
 
+@pytest.mark.parametrize(
+    ("words", "says_more"),
+    [(WORDS, False), (WORDS[::-1], True), ([*WORDS[:150], *(f"new{word}" for word in WORDS[150:])], True)],
+    ids=["the same texts", "texts of other rows", "fewer texts in common"],
+)
+def test_rows_by_number_are_asked_only_where_they_say_more_than_texts(words: list[str], says_more: bool) -> None:
+    model = trained("llama", 1)
+    files = {"tokenizer.json": tokenizer_json(words)}
+    for a, b in ((files, model.files), (model.files, files)):
+        found = Comparison(Held(model.tensors, {}, a), Held(model.tensors, {}, b))
+        assert found.has_basis("own") and found.has_basis("tokens") and found.has_basis("rows") == says_more
+
+
 @pytest.mark.parametrize("weight", [0.1, 0.3])
 def test_a_merge_is_in_no_other_coordinates(weight: float, tmp_path: Path) -> None:
     one, other = trained("gpt2", 1), trained("gpt2", 2)
