@@ -17,12 +17,12 @@ import torch
 from tools.comparison import SIDES, Comparison, Side, TensorPair
 from tools.difference import rounding_grid
 from tools.followed import Change, Followed, Names, SeenSample
-from tools.gauge import NoGauge, in_stream, is_permutation, reading_gains
+from tools.gauge import NoGauge, in_stream, is_permutation, reading_gains, residual_axes
 from tools.matching import spread_indices
 from tools.moved_heads import moved_heads
 from tools.moved_units import PairedUnits, moved_units
 from tools.reading import PartialComparison
-from tools.roles import Layout
+from tools.roles import Layout, in_tower
 from tools.sampling import Sample, SampledLayout, number_pattern
 from tools.turning import Turn, order_by_tokens, rotation_by_rows, same_tokens
 
@@ -148,8 +148,22 @@ def _gains(layout: Layout, rotation: torch.Tensor) -> Gains:
 
     Nobody has to fold gains to re-order coordinates, and noise that was even would be uneven behind them.
     """
-    gains = reading_gains(layout)
-    return {name: torch.ones_like(gain) for name, gain in gains.items()} if is_permutation(rotation) else gains
+    if not is_permutation(rotation):
+        return reading_gains(layout)
+    try:
+        names = list(reading_gains(layout))
+    except NoGauge:
+        # Networks with LayerNorm have no rotations, but orders.
+        names = [name for name in layout.candidates if _runs_over_columns(layout, name, len(rotation))]
+    return {name: torch.ones(len(rotation)) for name in names}
+
+
+def _runs_over_columns(layout: Layout, name: str, width: int) -> bool:
+    """Whether the columns of a matrix are coordinates of the residual stream."""
+    try:
+        return not in_tower(name) and residual_axes(layout.checkpoint, name, width) == (1,)
+    except NoGauge:
+        return False
 
 
 def _turned_by(gains: Gains, rotation: torch.Tensor | None) -> dict[str, Change]:
