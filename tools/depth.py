@@ -16,7 +16,8 @@ from tools.roles import HiddenUnits
 
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.
 BACKWARDS = 0.05
-# Layers of one model resemble each other too; a repeated layer resembles its source about as much as its twin does.
+# Layers of one model resemble each other too, in wide ones at 0.93; a repeated layer resembles its source about as much
+# as its twin does, and more than other layers of that model do.
 AS_ALIKE = 0.9
 
 
@@ -53,9 +54,11 @@ def layer_map(comparison: Comparison) -> LayerMap | None:
     deep: Side = "a" if len(stacks["a"]) >= len(stacks["b"]) else "b"
     other: Side = "b" if deep == "a" else "a"
     prints = {side: [comparison.fingerprints(side, units) for units in stacks[side]] for side in SIDES}
-    likeness = np.array([[mean_likeness(x, y) for y in prints[other]] for x in prints[deep]])
+    likeness, among = (
+        np.array([[mean_likeness(x, y) for y in prints[other]] for x in prints[side]]) for side in (deep, other)
+    )
     places = {side: [u.layer if u.layer is not None else i for i, u in enumerate(stacks[side])] for side in SIDES}
-    found = [(places[deep][i], places[other][j]) for i, j in enumerate(counterparts(likeness)) if j is not None]
+    found = [(places[deep][i], places[other][j]) for i, j in enumerate(counterparts(likeness, among)) if j is not None]
     if not found:
         return None
     pairs = sorted([i, j] if deep == "a" else [j, i] for i, j in found)
@@ -63,13 +66,17 @@ def layer_map(comparison: Comparison) -> LayerMap | None:
     return LayerMap(pairs, *left)
 
 
-def counterparts(likeness: np.ndarray) -> list[int | None]:
+def counterparts(likeness: np.ndarray, among: np.ndarray) -> list[int | None]:
     """For each layer of the deeper model (row) the layer of the other (column) on the best path; None for none.
 
-    Less likeness than ALIKE, or than AS_ALIKE times what a column has with another row, makes no counterpart.
+    `among`: the other model's layers among themselves. Less likeness than ALIKE, than AS_ALIKE times what a column has
+    with another row, or than halfway from there to what its layer has with its like, makes no counterpart.
     """
     columns = likeness.shape[1]
-    likeness = np.where(likeness >= np.maximum(ALIKE, AS_ALIKE * likeness.max(axis=0)), likeness, -np.inf)
+    best = likeness.max(axis=0)
+    usual = np.where(np.eye(columns, dtype=bool), -1.0, among).max(axis=0)
+    least = np.maximum(np.maximum(ALIKE, AS_ALIKE * best), np.minimum(best, (best + usual) / 2))
+    likeness = np.where(likeness >= least, likeness, -np.inf)
     # State: the last column taken, or none yet in the last place.
     score, steps = np.full(columns + 1, -np.inf), []
     score[columns] = 0.0

@@ -55,7 +55,18 @@ def test_strangers_of_another_depth_have_no_map() -> None:
 
 
 def test_the_path_goes_on_rather_than_back_where_layers_are_alike() -> None:
-    assert counterparts(np.full((3, 2), 0.9)) != [None] * 3
-    assert counterparts(np.array([[0.9, 0.9], [0.9, 0.9]])) == [0, 1]
-    assert counterparts(np.array([[0.9, 0.1], [0.4, 0.1], [0.1, 0.8]])) == [0, None, 1]
-    assert counterparts(np.zeros((2, 2))) == [None, None]
+    apart = np.eye(2)
+    assert counterparts(np.full((3, 2), 0.9), apart) != [None] * 3
+    assert counterparts(np.array([[0.9, 0.9], [0.9, 0.9]]), apart) == [0, 1]
+    assert counterparts(np.array([[0.9, 0.1], [0.4, 0.1], [0.1, 0.8]]), apart) == [0, None, 1]
+    assert counterparts(np.zeros((2, 2)), apart) == [None, None]
+
+
+def test_layers_that_all_resemble_each_other_are_not_repeated() -> None:
+    among = np.array([[1.0, 0.93], [0.93, 1.0]])
+    removed = np.array([[1.0, 0.93], [0.94, 0.92], [0.92, 0.94], [0.93, 1.0]])
+    assert counterparts(removed, among) == [0, None, None, 1]
+    repeated = np.array([[1.0, 0.93], [0.99, 0.93], [0.93, 0.98], [0.93, 1.0]])
+    assert counterparts(repeated, among) == [0, 0, 1, 1]
+    # Where both models repeat a layer the best still answers.
+    assert counterparts(np.array([[0.99, 0.99], [0.5, 0.5]]), np.ones((2, 2))) != [None, None]
