@@ -345,6 +345,9 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return None
     if message.wants_everything:
         return _read_everything(memory)
+    if message.has("bigger"):
+        pair = len(models) > 1
+        return Intent("describe", models=models[:2], about="size") if pair else Intent("ask_models", about="size")
     pronoun = message.has("it", "them", "first", "second", "again")
     if message.has("swap") and len(models) > 1:
         return Intent("compare", models=(models[1], models[0]), base=memory.base, parents=memory.parents)
@@ -358,9 +361,6 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return _on_one("stress", message, memory)
     if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure", "cost"):
         return _on_one("describe", message, memory)
-    if message.has("bigger"):
-        pair = len(models) > 1
-        return Intent("describe", models=models[:2], about="size") if pair else Intent("ask_models", about="size")
     # 'Again in English' is about words; 'could an expert do it again' is a question.
     told_again = wish is not None or language_named(message.masked) is not None
     again = message.has("again") and message.has("measure_again") and not message.has("reproduce") and not told_again
@@ -418,7 +418,7 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     # A question about a public case is no question about our result, even if it begins with 'why'.
     if not memory.results or message.has("lesson", "off_topic") or (message.has("cases") and not of_ours):
         return None
-    if message.has("pressure") and not message.has("sure"):
+    if message.has("pressure") and not message.has("sure", "next"):
         return Intent("pressure", pressed=True)
     if message.has("people"):
         return Intent("people")
