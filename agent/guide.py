@@ -72,6 +72,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("unit_relations", "turned_partners", "rank_correlation", "tensor", "spread"), ("how-we-compare",)),
     "common_base": ("fine-tuning", "architecture-reuse"),
     "network": ("what-this-assistant-does",),
+    "privacy": ("what-this-assistant-does",),
     "trust": ("how-we-compare", "what-this-assistant-does"),
     "unit_places": ("how-we-compare", "merging"),
     "difference_shape": ("noise-histogram", "how-we-compare"),

@@ -76,7 +76,8 @@ def read(
         exhibit=ready.called.exhibit,
         full=intent.kind == "compare" and ready.wants_everything,
         question=ready.text[:400],
-        pressed=intent.pressed or ready.has("pressure"),
+        # 'Can I say that they copied?' asks before it says so.
+        pressed=intent.pressed or (intent.kind != "next" and ready.has("pressure")),
     )
 
 

@@ -19,6 +19,8 @@ from tools.sources.hub_names import hub_name
 
 # More candidates than this in one question would make the reader wait for minutes.
 MOST_CANDIDATES = 4
+# Words of ours that are about this program, whatever is asked of it.
+OF_OURSELVES = frozenset(("network", "privacy"))
 # So many models may be named as what one model was merged from.
 MOST_PARENTS = 8
 # A longer message tells a story; whether it is about our last result must then be said in it.
@@ -418,6 +420,8 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     # A question about a public case is no question about our result, even if it begins with 'why'.
     if not memory.results or message.has("lesson", "off_topic") or (message.has("cases") and not of_ours):
         return None
+    if (own := _our_word(message)) in OF_OURSELVES:
+        return Intent("article", about=own)
     if message.has("pressure") and not message.has("sure", "next"):
         return Intent("pressure", pressed=True)
     if message.has("people"):
@@ -506,7 +510,7 @@ def _without_models(message: Message) -> Intent:
     if not story and message.has("trust"):
         return Intent("article", about="trust")
     word = _our_word(message)
-    if word == "network":
+    if word in OF_OURSELVES:
         return Intent("article", about=word)
     if not story and message.has("report") and len(message.masked) < 40 and not message.has("a_model"):
         return Intent("ask_models", about="report")

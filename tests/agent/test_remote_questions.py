@@ -49,6 +49,12 @@ SAMPLED = replace(CONTEXTS["result"], results=({"limits": [TEXTS["sampled"]["en"
         ("new", "令牌填在哪", "token", ""),
         ("new", "能查私有模型吗", "token", ""),
         ("new", "what is a token", "article", ""),
+        ("new", "do you store what I type?", "article", "privacy"),
+        ("result", "what do you do with my files", "article", "privacy"),
+        ("new", "我输入的内容会保存吗", "article", "privacy"),
+        ("result", "会泄露我的模型吗", "article", "privacy"),
+        ("result", "save it as a file", "report", ""),
+        ("result", "保存结果", "report", ""),
         ("new", "how does a model read tokens", "article", ""),
     ],
 )
@@ -222,3 +228,9 @@ def test_trying_again_after_a_busy_hub_asks_the_same() -> None:
 def test_a_page_of_exhibits_asks_for_no_token(make: Any, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
     monkeypatch.setenv("WHOSE_WEIGHTS_ONLY_EXHIBITS", "1")
     assert Visit(make()).ask(say(language, "chip_token")).text == say(language, "token_exhibits")
+
+
+@pytest.mark.parametrize("message", ["can I say on air that they copied?", "节目里可以直接说他们抄了吗"])
+def test_asking_what_may_be_said_is_no_pressure(message: str) -> None:
+    intent = read(message, CONTEXTS["result"], shelf=SHELF)
+    assert (intent.kind, intent.pressed) == ("next", False)
