@@ -26,13 +26,15 @@ GRID_TOLERANCE, OF_GAPS, OF_BLOCKS = 0.12, 0.9, 0.75
 MOST_STEPS = 300
 # Root mean square error in steps: 0.29 to the nearest, 0.33 to 0.40 by GPTQ. What lies further off was moved otherwise.
 LOOSE = 0.5
-# Less is no rounding but a little change of what stood on a grid; with few levels, most values lie near one.
-LEAST, LEAST_OF_FEW = 0.27, 0.2
+# Less is no rounding but a little change of what stood on a grid, if it is little beside the values: of three levels
+# under the largest of 256 values (TQ1_0) nearly all values go to the one in the middle.
+LEAST, LARGE = 0.27, 0.5
 # Half a step of so few bits is more than training after rounding changes; of more bits it may be that.
 COARSE = 4
-# Scales near nothing would explain coarse values of a stranger; then the errors are as large as the values. By GPTQ in
-# two bits they are 0.7 of them.
-UNLIKE = 0.85
+# Errors that are less than the values themselves: those of strangers are more, and with scales near nothing as large.
+UNLIKE, UNLIKE_SCALED = 0.95, 0.85
+# Scales are believed where they leave so much less.
+SCALES_LEAVE = 0.7
 # To the nearest level nearly all errors are half a step or, stored in 16 bit, little more.
 HALF, NEARLY_ALL = 0.55, 0.97
 SCALING_ROUNDS = 4
@@ -81,13 +83,16 @@ def loose_rounding(a: torch.Tensor, b: torch.Tensor) -> LooseRounding | None:
     if both:
         # Errors of both sides add up.
         known = np.sqrt(sum(step**2 for step in steps if step is not None))
+    as_it_lies = math.inf
     for scaled in (False, True):
         source = _scaled(fine, coarse) if scaled else fine
         errors = np.abs(values - source.reshape(-1)[places].numpy())
-        alike = float(np.sum(errors**2)) <= UNLIKE**2 * float(np.sum(values**2))
+        relative = math.sqrt(float(np.sum(errors**2)) / max(float(np.sum(values**2)), 1e-300))
         errors /= known[:, None]
         usual_error = float(np.median(np.sqrt(np.mean(errors**2, axis=1))))
-        if alike and (LEAST if bits > 2 else LEAST_OF_FEW) <= usual_error <= LOOSE:
+        like = relative <= (UNLIKE_SCALED if scaled else UNLIKE) and usual_error <= SCALES_LEAVE * as_it_lies
+        as_it_lies = usual_error
+        if like and usual_error <= LOOSE and (usual_error >= LEAST or relative >= LARGE):
             nearest = not both and float(np.mean(errors <= HALF)) >= NEARLY_ALL
             tells = nearest or (bits <= COARSE and not both)
             return LooseRounding(bits, coarser if tells else None, scaled, nearest)

@@ -286,6 +286,22 @@ class TestReading:
         (tmp_path / "model-Q4_0.gguf").rename(tmp_path / "mmproj-model.gguf")
         assert open_checkpoint(str(tmp_path)).weight_files[0].name == "model-Q8_0.gguf"
 
+    @pytest.mark.parametrize(("kind", "block", "bits"), [(41, 128, 1), (42, 64, 2)])
+    def test_one_and_two_bits_newer_than_the_package(self, tmp_path: Path, kind: int, block: int, bits: int) -> None:
+        # ggml-quants.c of llama-cpp-python 0.3.36, dequantize_row_q1_0 and dequantize_row_q2_0.
+        whole = np.random.default_rng(0).integers(0, 2**bits, (3, 2, block))
+        levels = np.array([-1, 1] if bits == 1 else [-1, 0, 1, 2], dtype=np.float32)
+        scales = np.linspace(0.5, 3, 6).reshape(3, 2, 1).astype(np.float16)
+        single = (whole[..., None] >> np.arange(bits) & 1).reshape(3, 2, -1)
+        data = np.concatenate([scales.view(np.uint8), np.packbits(single, axis=2, bitorder="little")], axis=2).tobytes()
+        path = tmp_path / "a.gguf"
+        path.write_bytes(gguf_bytes(pairs({}) + tensor("w", (2 * block, 3), kind, 0), tensors=1, data=data))
+        model = open_checkpoint(str(path))
+        assert (model.dtypes["w"], model.stored_as["w"], model.undecoded) == ("float32", f"Q{bits}_0", {})
+        wanted = torch.from_numpy((levels[whole] * scales.astype(np.float32)).reshape(3, -1))
+        assert torch.equal(model.read("w"), wanted)
+        assert torch.equal(model.read_rows("w", 1, 3), wanted[1:3])
+
     def test_a_type_of_another_day_is_listed_and_the_rest_is_used(self, tmp_path: Path) -> None:
         header = pairs({}) + tensor("old", (32, 4), 4, 0) + tensor("new", (32, 4), 99, 32) + tensor("w", (2,), 0, 64)
         path = tmp_path / "a.gguf"

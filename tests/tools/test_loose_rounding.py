@@ -94,6 +94,14 @@ def test_groups_of_columns_from_anywhere(bits: int) -> None:
     assert (found.kind, found.coarser, found.amount) == ("quantised_loosely", "a", bits)
 
 
+def test_three_levels_under_the_largest_value() -> None:
+    # TQ1_0 of llama.cpp: nearly all values go to the level in the middle, and errors are nearly as large as they are.
+    largest = weights().abs().amax(dim=1, keepdim=True)
+    copy = (weights() / largest).round() * largest
+    found = compare_values(copy, weights())
+    assert (found.kind, found.coarser, found.amount, found.scales) == ("quantised", "a", 2, 0)
+
+
 def test_columns_scaled_before() -> None:
     found = compare_values(weights(), awq(weights(), 4))
     assert (found.kind, found.coarser, found.amount) == ("quantised", "b", 4)

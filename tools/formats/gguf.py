@@ -30,6 +30,11 @@ _PLAIN = {
 }  # fmt: skip
 # Quantised types that the `gguf` package decodes: Q4_0 to Q8_0, Q2_K to Q6_K, the IQ and TQ types, MXFP4, NVFP4.
 _DECODED = frozenset({2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 29, 34, 35, 39, 40})
+# Newer types of few bits: name, values and bytes of a block, bits of a value, and what its whole numbers stand for.
+_FEW_BITS: dict[int, tuple[str, tuple[int, int], int, tuple[float, ...]]] = {
+    41: ("Q1_0", (128, 18), 1, (-1.0, 1.0)),
+    42: ("Q2_0", (64, 18), 2, (-1.0, 0.0, 1.0, 2.0)),
+}
 # Key of the family in the file -> key of config.json.
 _CONFIG = {
     "context_length": "max_position_embeddings",
@@ -192,7 +197,8 @@ def _configuration(pairs: Mapping[str, Any]) -> dict[str, object]:
 def _block_sizes() -> dict[int, tuple[int, int]]:
     from gguf.constants import GGML_QUANT_SIZES
 
-    return {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
+    own = {kind: sizes for kind, (_, sizes, _, _) in _FEW_BITS.items()}
+    return own | {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
 def _type_name(place: Place, decoded: bool = True) -> str:
@@ -203,12 +209,13 @@ def _type_name(place: Place, decoded: bool = True) -> str:
         return _PLAIN[place.type]
     if decoded and _is_decodable(place):
         return "float32"
-    names = {int(kind): kind.name for kind in GGMLQuantizationType}
+    names = {kind: name for kind, (name, *_) in _FEW_BITS.items()}
+    names |= {int(kind): kind.name for kind in GGMLQuantizationType}
     return names.get(place.type, f"type {place.type}")
 
 
 def _is_decodable(place: Place) -> bool:
-    return place.type in _PLAIN or place.type in _DECODED
+    return place.type in _PLAIN or place.type in _DECODED or place.type in _FEW_BITS
 
 
 def _dequantised(data: bytearray, kind: int, columns: int) -> np.ndarray:
@@ -217,9 +224,27 @@ def _dequantised(data: bytearray, kind: int, columns: int) -> np.ndarray:
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
     from gguf.quants import dequantize
 
+    if kind in _FEW_BITS:
+        return _of_few_bits(data, kind, columns)
     quantisation = GGMLQuantizationType(kind)
     values, size = GGML_QUANT_SIZES[quantisation]
     rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, columns // values * size)
     # A stranger's scales may be infinite or no numbers; that is looked at where the tensor is judged.
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(dequantize(rows, quantisation), dtype=np.float32)
+
+
+def _of_few_bits(data: bytearray, kind: int, columns: int) -> np.ndarray:
+    """The same of a type that has one scale in 16 bit before the whole numbers of a block."""
+    import numpy as np
+    import torch
+
+    from tools.formats.packing import small_numbers
+
+    _, (_, size), bits, levels = _FEW_BITS[kind]
+    blocks = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
+    scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+    whole = small_numbers(torch.from_numpy(blocks[:, 2:].copy()), bits).numpy()
+    with np.errstate(all="ignore"):
+        found: np.ndarray = np.array(levels, dtype=np.float32)[whole] * scales
+    return found.reshape(-1, columns)
