@@ -77,7 +77,11 @@ def _join(kept: Sequence[str], line: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a line, each with the space that follows it."""
-    return [piece for piece in re.split(r"(?<=[.!?])(?=\s+[A-Z\"“'(\[*])|(?<=[。！？；])(?![”’」』）])", text) if piece]
+    return [
+        piece
+        for piece in re.split(r"(?<=[.!?])(?=\s+[A-Z\"“'(\[*])|(?<=[。！？；])(?![”’」』）])(?![^（）]*）)", text)
+        if piece
+    ]
 
 
 def first_sentences(text: str, count: int) -> str:

@@ -14,6 +14,7 @@ from agent.evidence import numbered
 from agent.guard import Facts, numbers_of, own_faults, wording_faults
 from agent.guide import Guide
 from agent.turns import recall
+from agent.wording import sentences
 from benchmarks.explained import as_explanation
 
 ASK = {"en": f"Is {X} a copy of {Y}?", "zh": f"{X}是不是抄了{Y}？"}
@@ -269,3 +270,11 @@ def test_the_guide_drives_the_same_graph_with_real_tool_calls() -> None:
     assert isinstance(message, AIMessage) and message.tool_calls[0]["name"] == "compare"
     chunks = list(Guide(report=Report(), shelf=lambda: SHELF).stream([HumanMessage(ASK["en"])]))
     assert chunks[0].tool_calls[0]["args"] == {"a": X, "b": Y}
+
+
+def test_a_semicolon_inside_brackets_ends_no_sentence() -> None:
+    assert sentences("4 层一致（秩相关 1.00；毫无关系时接近 0）。 另一句；第三句。") == [
+        "4 层一致（秩相关 1.00；毫无关系时接近 0）。",
+        " 另一句；",
+        "第三句。",
+    ]
