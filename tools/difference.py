@@ -16,6 +16,7 @@ from tools.codebook import codebook_bits
 from tools.loose_rounding import loose_rounding
 from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
+from tools.steps import GRID_TOLERANCE, gaps_between, step_of
 
 Kind = Literal[
     "equal", "recast", "rescaled", "quantised", "quantised_loosely",
@@ -47,9 +48,8 @@ LOW_RANK_CLIFF = 4.0
 LITTLE_ALONG, MUCH_ALONG = 0.5, 0.75
 # What is left along directions that were projected out, relative to any other directions; 16-bit rounding leaves 0.01.
 EMPTIED = 0.03
-# Rows looked at for a grid, and how near to a whole number of steps a gap must be.
+# Rows looked at for a grid.
 GRID_ROWS = 24
-GRID_TOLERANCE = 0.12
 LARGEST_SPECTRUM = 768
 # Of fewer directions none can be told to be few.
 FEWEST_DIRECTIONS = 16
@@ -386,19 +386,9 @@ def _blurred_grid(rows: np.ndarray) -> Grid | None:
 
 
 def _step(block: np.ndarray) -> float | None:
-    """The step of which all gaps between a block's sorted values are whole multiples; None where there is none."""
-    distinct = np.unique(block)
-    gaps = np.diff(distinct)
-    # Number formats blur a grid: gaps below a thousandth of the range are copies of one value.
-    gaps = gaps[gaps > 1e-3 * max(np.ptp(block), 1e-300)]
-    if len(gaps) < 4:
-        return None
-    for part in (1, 2, 3):
-        step = float(gaps.min()) / part
-        multiples = gaps / step
-        if multiples.max() <= 300 and float(np.mean(np.abs(multiples - multiples.round()) < GRID_TOLERANCE)) > 0.9:
-            return step
-    return None
+    """The step on which a block's values stand; None where too few differ, or no step explains their gaps."""
+    gaps = gaps_between(block)
+    return None if len(gaps) < 4 else step_of(gaps)
 
 
 def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:

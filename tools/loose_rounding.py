@@ -16,14 +16,13 @@ import numpy as np
 import torch
 
 from tools.matching import spread_indices
+from tools.steps import gaps_between, step_of
 
 # Values that share a step in all these formats, and blocks of them looked at.
 BLOCK = 32
 BLOCKS_READ = 256
-# How near to a whole number of steps a gap must be, for so many of the gaps, and in so many blocks.
-GRID_TOLERANCE, OF_GAPS, OF_BLOCKS = 0.12, 0.9, 0.75
-# A grid of eight bits has so many steps.
-MOST_STEPS = 300
+# So many of the blocks must stand on a step.
+OF_BLOCKS = 0.75
 # Root mean square error in steps: 0.29 to the nearest, 0.33 to 0.40 by GPTQ. What lies further off was moved otherwise.
 LOOSE = 0.5
 # Less is no rounding but a little change of what stood on a grid, if it is little beside the values: of three levels
@@ -119,19 +118,9 @@ def _steps(blocks: np.ndarray) -> np.ndarray | None:
 
 
 def _step(block: np.ndarray) -> float:
-    """The step of which all gaps between a block's values are whole multiples; 0 where there is none."""
-    gaps = np.diff(np.unique(block))
-    # Number formats blur a grid: gaps below a thousandth of the range are copies of one value.
-    gaps = gaps[gaps > 1e-3 * max(np.ptp(block), 1e-300)]
-    if not len(gaps) or len(gaps) > 0.97 * (BLOCK - 1):
-        return 0.0
-    for part in (1, 2, 3):
-        step = float(gaps.min()) / part
-        multiples = gaps / step
-        whole = np.abs(multiples - multiples.round()) < GRID_TOLERANCE
-        if multiples.max() <= MOST_STEPS and float(np.mean(whole)) > OF_GAPS:
-            return step
-    return 0.0
+    """The step on which a block's values stand; 0 where they stand on none, or nearly all differ."""
+    gaps = gaps_between(block)
+    return (step_of(gaps) or 0.0) if 0 < len(gaps) <= 0.97 * (BLOCK - 1) else 0.0
 
 
 def _groups_together(values: torch.Tensor) -> torch.Tensor | None:
