@@ -12,7 +12,7 @@ from tools.depth import LayerMap, layer_map
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.roles import Layout, has_role, layer_of
-from tools.verdict import Answer, linked_share, links
+from tools.verdict import QUANTISED_KINDS, Answer, linked_share, links
 
 # So many tensors of a kind are named one by one.
 NAMED = 64
@@ -210,7 +210,7 @@ def _values(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
         ("low_rank", "low_rank", "rank"),
         ("trained", "fine_tuned", "size of the change relative to the weights"),
     ):
-        kinds = ("quantised", "quantised_loosely") if kind == "quantised" else (kind,)
+        kinds = QUANTISED_KINDS if kind == "quantised" else (kind,)
         some = [row for row in rows if row["kind"] in kinds or (kind == "rescaled" and row["scales"])]
         share = sum(row["n"] for row in some) / max(total, 1)
         if share <= WORTH_TELLING:

@@ -17,7 +17,7 @@ from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.roles import Layout, block_of, has_role
-from tools.verdict import HOLDS_ADDITIONS, Answer
+from tools.verdict import HOLDS_ADDITIONS, QUANTISED_KINDS, Answer
 from tools.vocabulary import Vocabulary
 
 # Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
@@ -100,7 +100,7 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
     few_directions = "the few directions that differ were made for it"
     for kinds, reason in (
         (("recast",), "its values are the other's, rounded"),
-        (("quantised", "quantised_loosely"), "its values lie on a coarser grid"),
+        (QUANTISED_KINDS, "its values lie on a coarser grid"),
         (("pruned",), "its values are the other's, some set to zero"),
         (("low_rank",), few_directions),
     ):

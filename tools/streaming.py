@@ -160,26 +160,24 @@ class Stream:
 
     def _beside(self, pair: TensorPair, start: int, stop: int, files: ExitStack) -> Look | None:
         """How to look at rows where they lie, with the files opened; None where they do not lie there as numbers."""
-        places = self._a.place(pair.a, start, stop), self._b.place(pair.b, start, stop)
-        types: tuple[torch.dtype, torch.dtype] = (
-            getattr(torch, self._a.dtypes[pair.a]),
-            getattr(torch, self._b.dtypes[pair.b]),
-        )
+        sides = (self._a, pair.a), (self._b, pair.b)
+        types = [getattr(torch, side.dtypes[name]) for side, name in sides]
+        places = [place for side, name in sides if (place := side.place(name, start, stop)) is not None]
         values, high = self._row_values(pair), self._rows_of_a_block(pair)
-        if places[0] is None or places[1] is None or values % AT_ONCE or not can_compare(*types):
+        if len(places) < 2 or values % AT_ONCE or not can_compare(types[0], types[1]):
             return None
-        opened = [(files.enter_context(place.file.opened()), place.start) for place in places if place is not None]
+        opened = [(files.enter_context(place.file.opened()), place.start) for place in places]
         farthest = Farthest(types[0], types[1], high * values)
 
         def look(first: int, last: int) -> tuple[float, tuple[int, int]]:
-            at = [
+            one, other = (
                 (number, begin + (first - start) * values * dtype.itemsize)
                 for (number, begin), dtype in zip(opened, types, strict=True)
-            ]
-            found = farthest.block(at[0], at[1], (last - first) * values)
+            )
+            found = farthest.block(one, other, (last - first) * values)
             if found is None:
                 return self._one_by_one(pair, first, last)
-            for side, name, dtype in zip((self._a, self._b), (pair.a, pair.b), types, strict=True):
+            for (side, name), dtype in zip(sides, types, strict=True):
                 side.count(name, (last - first) * values * dtype.itemsize)
             row = first + found[1] // values
             return found[0], (row, min(last, row + high))

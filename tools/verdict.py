@@ -41,6 +41,8 @@ WHOLE_MODEL = 0.5
 # Share of the numbers whose difference must be rounding, noise or nothing for "no training happened".
 TRAINING_FREE = 0.95
 TRAINING_FREE_KINDS = ("equal", "recast", "rescaled", "quantised", "noise")
+# One side stands on a grid, off by little more than half a step; only rounding to the nearest rules training out.
+QUANTISED_KINDS = ("quantised", "quantised_loosely")
 # A copy holds all that the other added to the base, siblings at most half; in between nobody can say.
 HOLDS_ADDITIONS = 0.8
 SIBLINGS_ADDITIONS = 0.5
@@ -151,12 +153,12 @@ def decide(
         return linked("shared_part", *extra)
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
-        free = sum(shape.where["shares"].get(kind, 0.0) for kind in TRAINING_FREE_KINDS)
+        free = _share_of(shape, TRAINING_FREE_KINDS)
         same_size = all(shape.where.get(f"{one}_of_a") == shape.where.get(f"{one}_of_b") for one in ("layers", "units"))
         if free >= TRAINING_FREE and same_size:
             return linked("disguised_copy", *extra, "difference_shape")
     start = findings.get("shared_start")
-    rounded = isinstance(shape, Evidence) and _rounded(shape) >= WHOLE_MODEL
+    rounded = isinstance(shape, Evidence) and _share_of(shape, QUANTISED_KINDS) >= WHOLE_MODEL
     if (
         isinstance(start, Evidence)
         and start.statistic <= COMMON_START
@@ -173,9 +175,9 @@ def _half_within_luck(additions: Evidence) -> bool:
     return above > SIBLINGS_LOG10_PVALUE and bool(additions.where["log10_pvalue_of_copies"] <= LAYER_LOG10_PVALUE)
 
 
-def _rounded(shape: Evidence) -> float:
-    """The share of the numbers that one side has on a grid, off by little more than half a step."""
-    return float(sum(shape.where["shares"].get(kind, 0.0) for kind in ("quantised", "quantised_loosely")))
+def _share_of(shape: Evidence, kinds: Sequence[str]) -> float:
+    """The share of the numbers whose difference is of one of these kinds."""
+    return float(sum(shape.where["shares"].get(kind, 0.0) for kind in kinds))
 
 
 def is_odd(findings: Mapping[str, Finding]) -> bool:
