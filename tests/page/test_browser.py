@@ -358,10 +358,12 @@ def test_a_lesson_runs_and_is_taken_home(look: Callable[..., Sight], browser: An
     sight.page.locator("button.ask:visible").first.click()
     sight.page.locator("#chat .lesson summary").wait_for(timeout=PATIENCE_MS)
     sight.page.locator("#chat .reply").first.wait_for(timeout=PATIENCE_MS)
+    sight.page.locator("#send:not([disabled])").wait_for(timeout=PATIENCE_MS)
     work = sight.page.locator("#chat .thought-group").first
-    if ANSWERS["disguised_copy"]["word"][language] not in (work.text_content() or ""):
-        work.locator(".title").click()  # the work is folded away once it is done
-    work.get_by_text(ANSWERS["disguised_copy"]["word"][language]).first.wait_for(timeout=PATIENCE_MS)
+    answer = work.get_by_text(ANSWERS["disguised_copy"]["word"][language]).first
+    answer.wait_for(state="hidden", timeout=PATIENCE_MS)  # the work folds itself away once it is done
+    work.locator(".title").click()
+    answer.wait_for(timeout=PATIENCE_MS)
     sight.page.locator("#chat .lesson summary").click()
     assert sight.page.locator("#chat .lesson .slip:visible").count() == 8
     sight.photograph(f"lesson-{language}")
