@@ -280,7 +280,7 @@ def join_shards(model: ModelFiles, find: Callable[[StoredFile], Mapping[str, Fou
     """Return what `find` sees in each weight file of a model as one mapping, in file order.
 
     A name that several files hold is taken from the one that `weight_map` says. Raises UserError where it
-    says nothing (the files are different models), where there are too many tensors, and where there are none.
+    says nothing (they are not parts of one model), where there are too many tensors, and where there are none.
     """
     joined: dict[str, Found] = {}
     owner: dict[str, str] = {}
@@ -291,7 +291,7 @@ def join_shards(model: ModelFiles, find: Callable[[StoredFile], Mapping[str, Fou
             if name not in joined or model.weight_map.get(name) == file.name:
                 joined[name], owner[name] = found, file.name
             elif model.weight_map.get(name) != owner[name]:
-                raise UserError("several_models", name=model.ref.name, file=file.name)
+                raise UserError("tensor_twice", tensor=name, file=file.name, other=owner[name])
         if len(joined) > MAX_TENSORS:
             raise UserError("too_many_tensors", file=file.name, limit=f"{MAX_TENSORS:,}")
     if not joined:

@@ -164,10 +164,10 @@ class TestSafetensorsHeader:
 
     def test_too_many_tensors_over_all_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tools.checkpoint.MAX_TENSORS", 3)
-        for name in "ab":
-            entries = {f"{name}{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in (1, 2)}
-            written(tmp_path, raw(entries, b""), f"{name}.safetensors")
-        assert open_checkpoint(str(tmp_path / "a.safetensors")).has_weights
+        for part in "12":
+            entries = {f"{part}{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in (1, 2)}
+            written(tmp_path, raw(entries, b""), f"model-{part}-of-2.safetensors")
+        assert open_checkpoint(str(tmp_path / "model-1-of-2.safetensors")).has_weights
         assert refused(tmp_path).kind == "too_many_tensors"
 
     def test_a_header_that_would_fill_the_memory(self, tmp_path: Path) -> None:

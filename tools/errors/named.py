@@ -62,12 +62,32 @@ NAMED: dict[str, dict[str, tuple[str, str]]] = {
     },
     "several_models": {
         "en": (
-            "The folder “{name}” holds several weight files that seem to be different models.",
-            "Name the one weights file you mean, for example “{file}”.",
+            "“{name}” holds {count} weight files, among them “{file}” and “{other}”, and nothing says which is meant.",
+            "Add the file's name, as in “{address}/{file}”; parts of one model need the index that lists them.",
         ),
         "zh": (
-            "文件夹“{name}”里有多个权重文件，看起来属于不同的模型。",
-            "请指明要比较的那一个权重文件，例如“{file}”。",
+            "文件夹“{name}”里有 {count} 个权重文件，其中有“{file}”和“{other}”，无法判断指的是哪一个。",
+            "请加上所指文件的名称，例如“{address}/{file}”；如果它们是同一个模型的分片，请补上列出各分片的索引文件。",
+        ),
+    },
+    "several_in_archive": {
+        "en": (
+            "“{name}” holds {count} weight files, among them “{file}” and “{other}”, and nothing says which is meant.",
+            "Unpack it and give the path of the file you mean; parts of one model need the index that lists them.",
+        ),
+        "zh": (
+            "压缩包“{name}”里有 {count} 个权重文件，其中有“{file}”和“{other}”，无法判断指的是哪一个。",
+            "请先解压，再给出所指文件的路径；如果它们是同一个模型的分片，请补上列出各分片的索引文件。",
+        ),
+    },
+    "tensor_twice": {
+        "en": (
+            "“{file}” and “{other}” lie there as parts of one model, but both hold the tensor “{tensor}”.",
+            "Download the model anew into an empty folder, or put files of other models elsewhere.",
+        ),
+        "zh": (
+            "“{file}”和“{other}”看起来是同一个模型的分片，但两者都含有张量“{tensor}”。",
+            "请把模型重新下载到空文件夹，或把其他模型的文件移到别处。",
         ),
     },
     "no_weights": {

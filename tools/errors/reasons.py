@@ -35,6 +35,8 @@ UNNAMED: dict[str, dict[str, str]] = {
     "a": {"en": "the first model", "zh": "第一个模型"},
     "b": {"en": "the second model", "zh": "第二个模型"},
     "file": {"en": "a file", "zh": "某个文件"},
+    "other": {"en": "another file", "zh": "另一个文件"},
+    "address": {"en": "the folder", "zh": "文件夹"},
     "tensor": {"en": "a tensor", "zh": "某个张量"},
     "why": {"en": "it is damaged", "zh": "文件已损坏"},
     "what": {"en": "an unlisted function", "zh": "未获许可的函数"},

@@ -150,6 +150,10 @@ class _Folder:
     def names(self) -> list[str]:
         return sorted(os.listdir(self.path))
 
+    @property
+    def address(self) -> str:
+        return str(self.path)
+
     def holds(self, name: str) -> bool:
         return (self.path / name).exists()
 

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,13 +157,17 @@ class _Reading:
 class _HubFolder:
     """A folder of a repository, listed when it is first looked at."""
 
-    def __init__(self, reading: _Reading, path: str, ref: ModelRef) -> None:
-        self._reading, self._path, self._ref = reading, path, ref
+    def __init__(self, reading: _Reading, where: HubName, ref: ModelRef) -> None:
+        self._reading, self._where, self._ref = reading, where, ref
         self._listed: dict[str, dict[str, dict[str, Any]]] = {}
 
     @property
     def names(self) -> list[str]:
         return sorted(name for name, entry in self._list("").items() if entry["type"] == "file")
+
+    @property
+    def address(self) -> str:
+        return str(self._where)
 
     def holds(self, name: str) -> bool:
         folder, _, last = name.rpartition("/")
@@ -178,12 +182,12 @@ class _HubFolder:
         folder, _, last = name.rpartition("/")
         if not self.holds(name):
             raise UserError("hub_no_file", name=self._ref.name, file=name)
-        path = "/".join(part for part in (self._path, name) if part)
+        path = "/".join(part for part in (self._where.path, name) if part)
         return self._reading.file(path, name, self._list(folder)[last])
 
     def _list(self, folder: str) -> dict[str, dict[str, Any]]:
         if folder not in self._listed:
-            path = "/".join(part for part in (self._path, folder) if part)
+            path = "/".join(part for part in (self._where.path, folder) if part)
             self._listed[folder] = self._reading.listing(path)
         return self._listed[folder]
 
@@ -208,7 +212,7 @@ def look_at_hub(name: str, where: HubName, *, token: str | None, stop: Stop | No
     store = public_store() if for_everybody else MemoryStore()
     reading = _Reading(line, where.repository, commit, store, token or None, stop)
     pinned = (line.endpoint, where.repository, commit, where.path) if for_everybody else ()
-    model = _files(ModelRef(name, commit, pinned), reading, where.path)
+    model = _files(ModelRef(name, commit, pinned), reading, where)
     _fetch_heads(model.weight_files, reading)
     return model
 
@@ -229,18 +233,18 @@ def ask(line: Connection, path: str, *, model: str, token: str | None, stop: Sto
     return found[0]
 
 
-def _files(ref: ModelRef, reading: _Reading, path: str) -> ModelFiles:
-    above, _, last = path.rpartition("/")
-    if not path:
-        return in_folder(ref, _HubFolder(reading, "", ref))
+def _files(ref: ModelRef, reading: _Reading, where: HubName) -> ModelFiles:
+    above, _, last = where.path.rpartition("/")
+    if not where.path:
+        return in_folder(ref, _HubFolder(reading, where, ref))
     entry = reading.listing(above).get(last)
     if entry is None:
-        raise UserError("hub_no_file", name=ref.name, file=path)
+        raise UserError("hub_no_file", name=ref.name, file=where.path)
     if entry["type"] == "file" and last.lower().endswith(ARCHIVE_SUFFIX):
-        return in_folder(ref, ArchivedFolder(reading.file(path, last, entry)))
+        return in_folder(ref, ArchivedFolder(reading.file(where.path, last, entry)))
     if entry["type"] == "file":
-        return in_file(ref, _HubFolder(reading, above, ref), last)
-    return in_folder(ref, _HubFolder(reading, path, ref))
+        return in_file(ref, _HubFolder(reading, replace(where, path=above), ref), last)
+    return in_folder(ref, _HubFolder(reading, where, ref))
 
 
 def _fetch_heads(files: Iterable[StoredFile], reading: _Reading) -> None:

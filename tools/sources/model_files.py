@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -23,12 +24,15 @@ SAFETENSORS_SUFFIXES = (".safetensors",)
 TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt")
 GGUF_SUFFIXES = (".gguf",)
 ONNX_SUFFIXES = (".onnx",)
-INDEXES = {"safetensors": "model.safetensors.index.json", "torch": "pytorch_model.bin.index.json"}
+# What transformers loads from a folder, in its order; each goes with an index where the model lies in shards.
+STANDARD = {"safetensors": "model.safetensors", "torch": "pytorch_model.bin"}
+INDEXES = {form: f"{name}.index.json" for form, name in STANDARD.items()}
+ADAPTER_CONFIG = "adapter_config.json"
 SIDE_FILES = (
     "config.json",
     "model_config.json",
     "generation_config.json",
-    "adapter_config.json",
+    ADAPTER_CONFIG,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -43,10 +47,21 @@ SIDE_FILES = (
 # Modelling code beside the weights is only ever read as text; no repository in use holds more files of it.
 MOST_CODE_FILES = 32
 
-_MAIN_TORCH = ("pytorch_model.bin", *(f"model{suffix}" for suffix in (".pth", ".pt", ".th", ".bin", ".ckpt")))
+# Where the standard names are missing, these say which file is the model: by peft, diffusers and Optimum, or by habit.
+# See docs/decisions/0091.
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+_USUAL = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.bin",
+    *(f"model{suffix}" for suffix in (*TORCH_SUFFIXES, *ONNX_SUFFIXES)),
+)
+_FORMATS = ("safetensors", "torch", "gguf", "onnx")
 # What a trainer leaves beside the weights, in the same format.
-_TRAINER = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state\w*|random_states\w*)\.\w+")
-_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>\.\w+)")
+_TRAINER = re.compile(
+    r"(training_args|rng_state\w*|random_states\w*|sampler\w*|dl_state_dict\w*|trainer_state"
+    r"|(\w+_)?(optim|optimizer|scheduler|scaler)(_\w+)?)\.\w+"
+)
+_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>(\.\w+)+)")
 
 
 class Place(Protocol):
@@ -55,6 +70,10 @@ class Place(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """The names of what lies in the folder itself, sorted."""
+
+    @property
+    def address(self) -> str | None:
+        """What a user writes, with a slash, before the name of a file of it; None where no file of it can be named."""
 
     def holds(self, name: str) -> bool:
         """Whether there is something of this name, which may lead into folders inside."""
@@ -65,30 +84,19 @@ class Place(Protocol):
 
 def in_folder(ref: ModelRef, place: Place) -> ModelFiles:
     """Return the files of the model in a folder. Raises UserError."""
-    names = list(place.names)
     side_files = _side_files(place)
     config = _config(side_files)
     indexes = {form: _read_index(side_files[index]) for form, index in INDEXES.items() if index in side_files}
-    for form, choose in _CHOICES:
-        weight_map, declared_bytes = indexes.get(form, ({}, None))
-        shards = sorted(set(weight_map.values()))
-        for shard in shards:
+    for weight_map, _ in indexes.values():
+        for shard in set(weight_map.values()):
             _check_relative(shard)
-        there = [shard for shard in shards if place.holds(shard)]
-        chosen = choose(ref, names, shards, there)
-        if chosen:
-            indexed = chosen == shards
-            return ModelFiles(
-                ref,
-                form,
-                config,
-                [place.file(name) for name in chosen],
-                weight_map if indexed else {},
-                declared_bytes if indexed else None,
-                side_files,
-            )
+    chosen = _choose(ref, place, {form: sorted(set(index.values())) for form, (index, _) in indexes.items()})
+    if chosen is not None:
+        weight_map, declared_bytes = indexes[chosen.form] if chosen.indexed else ({}, None)
+        files = [place.file(name) for name in chosen.names]
+        return ModelFiles(ref, chosen.form, config, files, weight_map, declared_bytes, side_files)
     if not any(name in side_files for name in SIDE_FILES if name != "README.md"):
-        raise UserError("no_model_here" if names else "empty_folder", name=ref.name)
+        raise UserError("no_model_here" if place.names else "empty_folder", name=ref.name)
     weight_map, declared_bytes = next(iter(indexes.values()), ({}, None))
     return ModelFiles(ref, None, config, (), weight_map, declared_bytes, side_files)
 
@@ -104,9 +112,11 @@ def in_file(ref: ModelRef, place: Place, name: str) -> ModelFiles:
     parts = [each for each in place.names if form == "gguf" and _series(each) and _series(each) == _series(name)]
     beside = _values_beside(name, place.names) if form == "onnx" else []
     weights = [place.file(each) for each in (_complete_numbers(ref, parts) or [name, *beside])]
-    # Several models may share a folder: then nothing says whose configuration lies there.
+    # Several models may share a folder: then only a standard name says whose configuration lies there.
     alone = [each for each in place.names if _is_weights(each)] in ([name], parts)
-    side_files = _side_files(place) if alone else {}
+    side_files = _side_files(place) if alone or name in STANDARD.values() else {}
+    if name in _ADAPTERS and not side_files and ADAPTER_CONFIG in place.names:
+        side_files = {ADAPTER_CONFIG: place.file(ADAPTER_CONFIG)}
     return ModelFiles(ref, form, _config(side_files), weights, side_files=side_files)
 
 
@@ -133,57 +143,68 @@ def _side_files(place: Place) -> dict[str, StoredFile]:
     return found
 
 
-def _choose_safetensors(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
-    if "model.safetensors" in names and "model.safetensors" not in shards:
-        return ["model.safetensors"]
-    if there:
-        return _complete(ref, shards, there)
-    found = [name for name in names if _is_weights(name) and format_of(name) == "safetensors"]
-    return _complete_numbers(ref, found)
+@dataclass(frozen=True)
+class _Choice:
+    """The files that are the model, and whether an index lists them."""
+
+    form: str
+    names: list[str]
+    indexed: bool = False
 
 
-def _choose_torch(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
-    if "pytorch_model.bin" in names and "pytorch_model.bin" not in shards:
-        return ["pytorch_model.bin"]
-    if there:
-        return _complete(ref, shards, there)
-    main = [name for name in _MAIN_TORCH if name in names]
-    if main:
-        return main[:1]
-    return _only_one(ref, [name for name in names if _is_weights(name) and format_of(name) == "torch"])
+def _choose(ref: ModelRef, place: Place, indexes: Mapping[str, list[str]]) -> _Choice | None:
+    """The files of one model, or None without weights; `indexes` has the shards that each format's index lists.
 
-
-def _choose_gguf(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
-    found = [name for name in names if _is_weights(name) and format_of(name) == "gguf"]
+    Raises UserError where nothing says which of several files is meant, and where some of a model's are missing.
+    """
+    weights = [name for name in place.names if _is_weights(name)]
+    for form, standard in STANDARD.items():
+        shards = indexes.get(form, [])
+        if standard in weights and standard not in shards:
+            return _Choice(form, [standard])
+        there = [shard for shard in shards if place.holds(shard)]
+        if there:
+            return _Choice(form, _complete(ref, shards, there), indexed=True)
+        stem = PurePosixPath(standard).stem
+        numbered = [name for name in weights if format_of(name) == form and (_series(name) or [""])[0] == stem]
+        if numbered:
+            return _only_one(ref, place, numbered)
     # What projects pictures into a language model lies in a file of its own.
-    return _only_one(ref, [name for name in found if "mmproj" not in name.lower()] or found)
+    alone = [name for name in weights if not (format_of(name) == "gguf" and "mmproj" in name.lower())]
+    for some in ([name for name in weights if name in names] for names in (_ADAPTERS, _USUAL, alone, weights)):
+        if some:
+            return _only_one(ref, place, some)
+    return None
 
 
-def _choose_onnx(ref: ModelRef, names: list[str], shards: list[str], there: list[str]) -> list[str]:
-    chosen = _only_one(ref, [name for name in names if _is_weights(name) and format_of(name) == "onnx"])
-    return chosen + [beside for name in chosen for beside in _values_beside(name, names)]
+def _only_one(ref: ModelRef, place: Place, found: list[str]) -> _Choice:
+    """The files of one model, in one of the formats that it lies in under one name.
+
+    Raises UserError where they are of several, or some are missing.
+    """
+    form = min((form for name in found if (form := format_of(name))), key=_FORMATS.index)
+    names = [name for name in found if format_of(name) == form]
+    first, *others = [*names, *(name for name in found if name not in names)]
+    unlike = [name for name in others if _stem(name) != _stem(first) or (name in names and not _series(name))]
+    if unlike:
+        facts = {"file": first, "other": unlike[0], "count": len(found)}
+        if place.address is None:
+            raise UserError("several_in_archive", name=ref.name, **facts)
+        raise UserError("several_models", name=ref.name, address=place.address, **facts)
+    beside = _values_beside(first, place.names) if form == "onnx" else []
+    return _Choice(form, [*_complete_numbers(ref, names), *beside])
+
+
+def _stem(name: str) -> tuple[str, ...]:
+    """What the files of one model have in common in their names, whatever their format."""
+    series = _series(name)
+    return series[:2] if series else (PurePosixPath(name).stem,)
 
 
 def _values_beside(name: str, names: Sequence[str]) -> list[str]:
     """Files in which a graph keeps its values: `model.onnx_data`, `model.onnx.data`, `model.data`."""
     stem = name[: -len(ONNX_SUFFIXES[0])]
     return [each for each in names if (each.startswith(name) and each != name) or each == f"{stem}.data"]
-
-
-_CHOICES = (
-    ("safetensors", _choose_safetensors),
-    ("torch", _choose_torch),
-    ("gguf", _choose_gguf),
-    ("onnx", _choose_onnx),
-)
-
-
-def _only_one(ref: ModelRef, found: list[str]) -> list[str]:
-    """Return the files of one model. Raises UserError where they are of several, or some are missing."""
-    series = {_series(name) for name in found}
-    if len(found) > 1 and (len(series) > 1 or None in series):
-        raise UserError("several_models", name=ref.name, file=found[0])
-    return _complete_numbers(ref, found)
 
 
 def _complete(ref: ModelRef, shards: list[str], there: list[str]) -> list[str]:

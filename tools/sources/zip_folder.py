@@ -155,6 +155,10 @@ class ArchivedFolder:
     def names(self) -> list[str]:
         return sorted(name for name in self._parts if "/" not in name)
 
+    @property
+    def address(self) -> None:
+        """None: a file in an archive has no name that a user could give."""
+
     def holds(self, name: str) -> bool:
         return name in self._parts
 
