@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from tools.arguments import Arguments, language_asked_for
 
 # Nothing about a conversation leaves this computer; read by the libraries when they are imported.
 for _switch in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING", "ANONYMIZED_TELEMETRY"):
@@ -19,7 +20,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m agent", description="Ask the assistant without a page.")
+    language = language_asked_for(arguments)
+    parser = Arguments(prog="python -m agent", description="Ask the assistant without a page.", language=language)
     commands = parser.add_subparsers(dest="command", required=True)
     ask = commands.add_parser("ask", help="one conversation: each argument is one turn")
     ask.add_argument("turns", nargs="+", metavar="TURN", help="what you say, in English or Chinese")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lessons.reading import NAMES, lesson
+from tools.arguments import Arguments, language_asked_for
 
 ENDINGS = (".md", ".html")
 ERRORS = {
@@ -24,8 +24,9 @@ ERRORS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0 with a lesson or the list of them, 2 for what a user can mend."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="python -m lessons",
+        language=language_asked_for(arguments),
         description="Lessons for a class, with numbers measured on the exhibits now. Without a name: the list.",
     )
     parser.add_argument("name", nargs="?", choices=NAMES, metavar="NAME", help=", ".join(NAMES))

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 LONGEST_NAME = 400
 
 
-def compare(a: str, b: str, base: str = "", parents: list[str] | None = None) -> dict[str, Any]:
+def compare(a: str, b: str, base: str = "", parents: list[str] | None = None, language: str = "en") -> dict[str, Any]:
     """Compare two models by their weights.
 
     Args:
@@ -19,6 +19,7 @@ def compare(a: str, b: str, base: str = "", parents: list[str] | None = None) ->
         b: Name of the second model.
         base: Name of a model that both may come from; empty when there is none.
         parents: Names of further models of which, with b, a may be a merge.
+        language: Language of errors: en or zh.
 
     Returns:
         The result of the comparison (schema 1), or {"error": {"kind", "message", "remedy"}}.
@@ -40,13 +41,7 @@ def compare(a: str, b: str, base: str = "", parents: list[str] | None = None) ->
                 raise UserError("not_allowed", name=name)
         return measure(a, b, base or None, parents=others)
     except UserError as error:
-        return {"error": error.as_dict()}
+        return {"error": error.as_dict(language)}
     except Exception:
         log.exception("a comparison broke")
-        return {
-            "error": {
-                "kind": "broken",
-                "message": "Something broke on our side, so there is no result.",
-                "remedy": "Try again; if it happens twice, the log of the server says why.",
-            }
-        }
+        return {"error": UserError("broken").as_dict(language)}

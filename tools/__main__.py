@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tools.arguments import EXIT_USER_ERROR, Arguments, language_asked_for
 from tools.errors import UserError, printable
 
-EXIT_USER_ERROR = 2
 # What a shell reports of a program that a closed pipe ended.
 EXIT_BROKEN_PIPE = 141
 READING = {"en": "Reading the weights:", "zh": "正在读取权重："}
@@ -22,7 +22,7 @@ READING = {"en": "Reading the weights:", "zh": "正在读取权重："}
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 with an answer, 2 with an error record for what a user can mend."""
-    options = _parser().parse_args(arguments)
+    options = _parser(language_asked_for(arguments)).parse_args(arguments)
     # By the environment alone: an argument would be seen by everybody on the machine.
     options.token = os.environ.get("HF_TOKEN") or None
     try:
@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tools", description="Is model X a copy of model Y?")
+def _parser(language: str) -> Arguments:
+    parser = Arguments(prog="python -m tools", description="Is model X a copy of model Y?", language=language)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     compare = _command(commands, "compare", _compare, "compare two models, or many pairs")
     compare.add_argument("x", nargs="?", metavar="X")
@@ -71,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+def _command(commands: Any, name: str, run: Any, text: str) -> Arguments:
+    command: Arguments = commands.add_parser(name, help=text, description=text)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text")
     command.add_argument("--seed", type=int, default=0)

@@ -60,8 +60,8 @@ def test_programs_may_call_compare_and_nothing_else(client: Client) -> None:
     assert set(info["named_endpoints"]) == {"/compare"}
     assert info["unnamed_endpoints"] == {}
     parameters = info["named_endpoints"]["/compare"]["parameters"]
-    assert [one["parameter_name"] for one in parameters] == ["a", "b", "base", "parents"]
-    assert [one["parameter_has_default"] for one in parameters] == [False, False, True, True]
+    assert [one["parameter_name"] for one in parameters] == ["a", "b", "base", "parents", "language"]
+    assert [one["parameter_has_default"] for one in parameters] == [False, False, True, True, True]
 
 
 def test_every_event_of_the_page_is_private(address: str) -> None:
@@ -92,6 +92,23 @@ def test_compare_says_what_can_be_mended(client: Client) -> None:
         answer = client.predict(a=a, b=b, api_name="/compare")
         assert set(answer) == {"error"} and set(answer["error"]) == {"kind", "message", "remedy"}
         assert len(answer["error"]["message"]) < 300
+
+
+@pytest.mark.parametrize(("language", "is_chinese"), [("en", False), ("zh", True), ("fr", False), (3, False)])
+def test_compare_words_errors_in_the_callers_language(
+    client: Client, monkeypatch: pytest.MonkeyPatch, language: object, is_chinese: bool
+) -> None:
+    def breaks(*names: str, **options: Any) -> dict[str, Any]:
+        raise RuntimeError
+
+    def words(a: str) -> str:
+        error = client.predict(a=a, b="y", language=language, api_name="/compare")["error"]
+        return str(error["message"] + error["remedy"])
+
+    said = [words("no/such/folder-at-all")]
+    monkeypatch.setattr("tools.audit.compare", breaks)
+    said.append(words("x"))
+    assert [bool(re.search(r"[\u4e00-\u9fff]", text)) for text in said] == [is_chinese] * 2
 
 
 @pytest.mark.parametrize(

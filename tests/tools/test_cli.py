@@ -20,6 +20,8 @@ import torch
 
 from tests.small_models import Small, tensors_of, trained, tuned
 from tools.__main__ import main
+from tools.arguments import finding
+from tools.errors import UserError
 from tools.perturbations import perturbation_named
 from tools.sources.range_cache import cache_folder
 
@@ -134,6 +136,57 @@ def test_whoever_chose_chinese_reads_no_english(run: Run, models: dict[str, str]
         for language, is_chinese in (("en", False), ("zh", True)):
             (record,) = run(*command, "--lang", language).objects
             assert bool(HAN.search(record["error"]["message"] + record["error"]["remedy"])) == is_chinese
+
+
+WRONG_ARGUMENTS = [
+    ((), "missing_arguments", "COMMAND"),
+    (("describe",), "missing_arguments", "X"),
+    (("compare", "x", "y", "--swift"), "unknown_arguments", "--swift"),
+    (("compare", "x", "y", "--f"), "ambiguous_argument", "--full"),
+    (("comapre", "x", "y"), "unknown_choice", "comapre"),
+    (("compare", "x", "y", "--seed", "seven"), "no_whole_number", "seven"),
+    (("compare", "x", "y", "--base"), "argument_without_value", "--base"),
+    (("compare", "x", "y", "--parents"), "argument_without_value", "--parents"),
+    (("compare", "x", "y", "--full=yes"), "argument_with_value", "--full"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "kind", "named"), WRONG_ARGUMENTS)
+def test_wrong_arguments_are_worded_in_the_readers_language(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    kind: str,
+    named: str,
+) -> None:
+    kinds: list[str] = []
+
+    def found(message: str) -> UserError:
+        kinds.append(finding(message).kind)
+        return finding(message)
+
+    monkeypatch.setattr("tools.arguments.finding", found)
+    # Without a command argparse takes the language for one.
+    for language in ("en", "zh") if arguments else ("en",):
+        with pytest.raises(SystemExit) as left:
+            main([*arguments, "--lang", language] if arguments else [])
+        said = capsys.readouterr()
+        *usage, sentence = said.err.splitlines()
+        assert left.value.code == 2 and said.out == "" and named in sentence
+        assert usage[0].startswith("usage: " if language == "en" else "用法：")
+        assert bool(HAN.search(sentence)) == (language == "zh")
+    assert set(kinds) == {kind}
+
+
+def test_what_argparse_says_in_new_words_is_still_a_sentence() -> None:
+    assert finding("a sentence that this version never says").kind == "bad_arguments"
+
+
+def test_a_language_that_is_none_is_refused_in_english(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["cache", "--lang", "fr"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith("“fr” cannot be chosen for --lang. Give one of these: en, zh.\n")
 
 
 def header(entries: dict[str, Any], data: bytes, length: int | None = None) -> bytes:

@@ -10,6 +10,7 @@ import string
 import unicodedata
 
 from tools.errors.asked import ASKED
+from tools.errors.command import COMMAND
 from tools.errors.contents import CONTENTS
 from tools.errors.files import FILES
 from tools.errors.hub import HUB
@@ -25,7 +26,7 @@ _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0
 # Control, format (bidirectional, zero-width, tags), surrogate, private and unassigned characters.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
-TEXTS = NAMED | HUB | FILES | CONTENTS | ASKED
+TEXTS = NAMED | HUB | FILES | CONTENTS | ASKED | COMMAND
 
 
 class Cancelled(Exception):

@@ -78,4 +78,11 @@ ASKED: dict[str, dict[str, tuple[str, str]]] = {
             "请给出 UTF-8 编码的 CSV 文件，列名为 a、b，以及已知时的 base 和 parents，每行一对。",
         ),
     },
+    "broken": {
+        "en": (
+            "Something broke on our side, so there is no result.",
+            "Try again; if it happens twice, the log of the server says why.",
+        ),
+        "zh": ("我们这边出了故障，因此没有结果。", "请再试一次；若再次发生，服务器的日志会写明原因。"),
+    },
 }

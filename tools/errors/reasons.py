@@ -45,4 +45,7 @@ UNNAMED: dict[str, dict[str, str]] = {
     "count": {"en": "some", "zh": "若干"},
     "total": {"en": "all", "zh": "全部"},
     "dtype": {"en": "an unknown type", "zh": "未知类型"},
+    "argument": {"en": "an option", "zh": "某个选项"},
+    "value": {"en": "this", "zh": "该值"},
+    "choices": {"en": "those that --help lists", "zh": "--help 列出的各项"},
 }
