@@ -35,14 +35,14 @@ MOST_BITS_BELOW_EIGHT = 6
 
 def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
     """Bits of the few levels to which `coarse` is `fine` rounded, tensors of one shape; None where it is not."""
-    rounded, source = (side.reshape(side.shape[0], -1) for side in (coarse, fine))
+    rounded, source = (side.reshape(side.shape[0], -1).double().numpy() for side in (coarse, fine))
     for high, wide in BLOCKS:
         rows, columns = min(high, rounded.shape[0]), min(wide, rounded.shape[1])
-        corners = _corners(tuple(rounded.shape), rows, columns)
+        corners = _corners(rounded.shape, rows, columns)
         known, unknown = [], 0
         for down, across in corners:
             place = slice(down, down + rows), slice(across, across + columns)
-            levels = _block(rounded[place].double().numpy(), source[place].double().numpy())
+            levels = _block(rounded[place], source[place])
             known += [] if levels is None else [levels]
             unknown += levels is None
             if unknown > 0.1 * len(corners):
@@ -53,13 +53,13 @@ def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
     return 4 if _are_four_bit_floats(rounded, source) else None
 
 
-def _are_four_bit_floats(rounded: torch.Tensor, source: torch.Tensor) -> bool:
+def _are_four_bit_floats(rounded: np.ndarray, source: np.ndarray) -> bool:
     """Whether blocks of sixteen lie on the levels of 4-bit floats under one scale, each the nearest to its source."""
     if rounded.shape[1] < SHORT_BLOCK:
         return False
-    corners = _corners(tuple(rounded.shape), 1, SHORT_BLOCK)
-    blocks = torch.from_numpy(corners[:, :1]), torch.from_numpy(corners[:, 1:] + np.arange(SHORT_BLOCK))
-    values, wanted = (side[blocks].double().numpy() for side in (rounded, source))
+    corners = _corners(rounded.shape, 1, SHORT_BLOCK)
+    blocks = corners[:, :1], corners[:, 1:] + np.arange(SHORT_BLOCK)
+    values, wanted = rounded[blocks], source[blocks]
     largest = np.abs(values).max(axis=1, keepdims=True)
     kept = largest[:, 0] > 0
     counted, meant = (12 * side[kept] / largest[kept] for side in (values, wanted))
@@ -84,14 +84,20 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
     # Pruned values are alike whatever was done to the others.
     kept = rounded != 0
     values, wanted = rounded[kept], source[kept]
-    levels = np.unique(values[:FIRST_VALUES])
-    if len(levels) > MOST_LEVELS:
+    most = min(MOST_LEVELS, LEVELS_FOR_VALUES * len(values))
+    if len(values) < FEWEST_VALUES or _different(values[:FIRST_VALUES]) > most:
         return None
-    levels = levels if len(values) <= FIRST_VALUES else np.unique(values)
-    if len(values) < FEWEST_VALUES or len(levels) > min(MOST_LEVELS, LEVELS_FOR_VALUES * len(values)):
+    levels = np.unique(values)
+    if len(levels) > most:
         return None
     middles = (levels[1:] + levels[:-1]) / 2
     nearest = levels[np.searchsorted(middles, wanted)]
     if float(np.mean(nearest == values)) < NEAREST:
         return None
     return len(levels) + (not kept.all())
+
+
+def _different(values: np.ndarray) -> int:
+    """How many different values there are; `np.unique` takes ten times as long for a few."""
+    in_order = np.sort(values)
+    return 1 + int(np.count_nonzero(in_order[1:] != in_order[:-1]))

@@ -109,7 +109,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
                           size_a=size_x, size_b=size_y)  # fmt: skip
     whole = Difference(
         "trained", relative, None, both / (size_x * size_y), 0.0, 0.0,
-        moved=_share(x != y), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
+        moved=_share_set(left), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
         size_a=size_x, size_b=size_y,
     )  # fmt: skip
     if rounded is not None:
@@ -136,12 +136,14 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     if scale is None:
         # A scale that was undone took the difference in variance with it.
         whole = replace(whole, along_a=_errors_apart(left, x), along_b=_errors_apart(left, y))
-    zeros_a, zeros_b = (x == 0) & (y != 0), (y == 0) & (x != 0)
-    sides: tuple[tuple[torch.Tensor, Literal["a", "b"]], ...] = ((zeros_a, "a"), (zeros_b, "b"))
-    for zeros, side in sides:
-        share = _share(zeros)
-        if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
-            return replace(whole, kind="pruned", amount=share, coarser=side)
+    sides: tuple[tuple[torch.Tensor, torch.Tensor, Literal["a", "b"]], ...] = ((x, y, "a"), (y, x, "b"))
+    for values, others, side in sides:
+        # Most tensors hold so few zeros that there is nothing to look at.
+        if _share_set(values) < 1.0 - PRUNED_SHARE:
+            zeros = (values == 0) & (others != 0)
+            share = int(zeros.sum()) / zeros.numel()
+            if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
+                return replace(whole, kind="pruned", amount=share, coarser=side)
     quantised = _quantised(first_x, first_y, left, scale)
     if quantised is not None:
         grid, coarser = quantised
@@ -311,8 +313,9 @@ def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:
     return float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
 
 
-def _share(true: torch.Tensor) -> float:
-    return int(true.sum()) / true.numel()
+def _share_set(values: torch.Tensor) -> float:
+    """The share of the values that are not zero."""
+    return int(torch.count_nonzero(values)) / values.numel()
 
 
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:
@@ -401,9 +404,8 @@ def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:
     kept = spread.squeeze(1) > 0
     if int(kept.sum()) < 8:
         return 3.0
-    if not bool(kept.all()):
-        squares, spread = squares[kept], spread[kept]
-    return float((squares / spread).square().mean())
+    fourth = squares.square_().mean(dim=1) / spread.squeeze(1).square()
+    return float(fourth[kept].mean())
 
 
 def _low_rank(values: torch.Tensor) -> int | None:
