@@ -32,11 +32,15 @@ from tools.perturbations import NotApplicable, all_perturbations
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
 from tools.reading import is_large
-from tools.roles import READ_ALL_BYTES, Layout
+from tools.roles import READ_ALL_BYTES, Layout, name_patterns
 from tools.sources import open_checkpoint
 from tools.verdict import LINKED, decide
 
 __all__ = ["behave", "compare", "describe", "stress"]
+
+# Every comparison needs these: they are loaded with the program and not in the middle of the first answer.
+all_probes()
+name_patterns()
 
 # What the libraries made when they were imported stays; to look through it for garbage in the middle of an answer
 # costs a tenth of a second, in which no thread works.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 
@@ -128,6 +129,9 @@ _LOADED = {
     ),
 }
 
+# Two workers that begin at once would compile it twice.
+_COMPILING = threading.Lock()
+
 # A file opened for reading, by its number, and where in it the numbers begin.
 Opened = tuple[int, int]
 
@@ -142,7 +146,8 @@ class Farthest:
 
     def __init__(self, x: torch.dtype, y: torch.dtype, block: int) -> None:
         """For files of these types, `block` numbers at a time, a multiple of AT_ONCE."""
-        self._loop = _compiled(x, y)
+        with _COMPILING:
+            self._loop = _compiled(x, y)
         self._block = block
         self._buffers = [torch.empty(block, dtype=dtype) for dtype in (x, y)]
         self._most = ctypes.c_float()

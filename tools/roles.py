@@ -195,7 +195,7 @@ class Layout:
             self.checkpoint.expect((name, None, None) for name in self.candidates)
         for name in self.candidates:
             values = self.checkpoint.read(name).float() if whole else self._sample(name)
-            if torch.isfinite(values).all():
+            if _all_finite(values):
                 continue
             infinite = values[~torch.isfinite(values)]
             if torch.isnan(values).any() or (len(infinite) and _distinct(values[torch.isfinite(values)]) > 2):
@@ -435,7 +435,7 @@ class Layout:
         if name not in self._fixed:
             values, shape = self._sample(name), self.checkpoint.shapes[name]
             self._fixed[name] = (
-                not bool(torch.isfinite(values).all())
+                not _all_finite(values)
                 or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
                 or _is_table(values.reshape(-1, shape[-1]) if len(shape) > 2 and shape[0] == 1 else values)
                 or self._tells_distances(name, values)
@@ -668,6 +668,11 @@ def _neighbours_alike(rows: torch.Tensor) -> bool:
     beside, away = (rows * rows.roll(1, 0)).sum(1), (rows * rows.roll(len(rows) // 2, 0)).sum(1)
     error = ((beside.var() + away.var()) / len(rows)).sqrt()
     return bool(beside.mean() - away.mean() > NEIGHBOURS_Z * error)
+
+
+def _all_finite(values: torch.Tensor) -> bool:
+    # A sum that is finite has no part that is not, and to add takes a tenth of the time of asking each.
+    return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _is_grid(values: torch.Tensor) -> bool:

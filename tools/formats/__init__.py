@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tools.checkpoint import Checkpoint, ModelFiles
+from tools.checkpoint import Checkpoint, MetadataCheckpoint, ModelFiles
+from tools.formats.gguf import GgufCheckpoint
+from tools.formats.onnx import OnnxCheckpoint
+from tools.formats.packed import unpacked
+from tools.formats.safetensors import SafetensorsCheckpoint
+from tools.formats.torch_zip import TorchCheckpoint
 
 
 def open_weights(model: ModelFiles) -> Checkpoint:
@@ -15,13 +18,6 @@ def open_weights(model: ModelFiles) -> Checkpoint:
     Without a format what it declares is all there is. Raises UserError for files that do not keep to their format,
     KeyError for a format of another name.
     """
-    from tools.checkpoint import MetadataCheckpoint
-    from tools.formats.gguf import GgufCheckpoint
-    from tools.formats.onnx import OnnxCheckpoint
-    from tools.formats.packed import unpacked
-    from tools.formats.safetensors import SafetensorsCheckpoint
-    from tools.formats.torch_zip import TorchCheckpoint
-
     if model.format is None:
         return MetadataCheckpoint(model)
     kinds: dict[str, Callable[[ModelFiles], Checkpoint]] = {
