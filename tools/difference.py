@@ -250,12 +250,12 @@ def distinct_values(values: torch.Tensor) -> int:
 
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     """Which side is the other one rounded to a 16-bit or 8-bit float, whatever type the file says."""
-    x, y = a.to(torch.float32), b.to(torch.float32)
+    first = [side.flatten()[:FIRST_VALUES].float() for side in (a, b)]
     for coarse in (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
         # Of nearly all pairs the first values tell that they are not one rounded.
-        first_x, first_y = (side.flatten()[:FIRST_VALUES].to(coarse).float() for side in (x, y))
-        if not torch.equal(first_x, first_y):
+        if not torch.equal(*(side.to(coarse).float() for side in first)):
             continue
+        x, y = a.float(), b.float()
         x_there, y_there = x.to(coarse).float(), y.to(coarse).float()
         if torch.equal(x_there, y_there) and not torch.equal(x, y):
             exact_a, exact_b = torch.equal(x, x_there), torch.equal(y, y_there)

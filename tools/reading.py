@@ -199,21 +199,31 @@ def _roles(whole: Comparison) -> list[DeclaredLayout]:
 def _parts(kind: type[Kind], whole: Comparison, samples: Sequence[Sample]) -> Kind:
     for sample in samples:
         sample.announce()
-    vocabularies = tuple(
-        None if known is None else _among_rows(known, sample)
-        for known, sample in zip(whole.vocabularies, samples[:2], strict=True)
-    )
+    vocabularies = _among_rows(whole.vocabularies, samples)
     return kind(
         whole,
         samples[0],
         samples[1],
         base=samples[2] if len(samples) > 2 else None,
         layouts=(SampledLayout(samples[0]), SampledLayout(samples[1])),
-        vocabularies=(vocabularies[0], vocabularies[1]),
+        vocabularies=vocabularies,
     )
 
 
-def _among_rows(vocabulary: Vocabulary, sample: Sample) -> Vocabulary:
-    table = sample.roles.embedding
-    start, stop = sample.blocks[table][0] if table is not None else (0, 0)
+def _among_rows(
+    known: tuple[Vocabulary | None, Vocabulary | None], samples: Sequence[Sample]
+) -> tuple[Vocabulary | None, Vocabulary | None]:
+    """The tokens whose rows were read, of a and of b; those of one vocabulary at the same rows are looked up once."""
+    tables = [sample.roles.embedding for sample in samples[:2]]
+    rows = [
+        (0, 0) if table is None else sample.blocks[table][0] for table, sample in zip(tables, samples, strict=False)
+    ]
+    mine = _at_rows(known[0], rows[0])
+    return mine, mine if known[0] is known[1] and rows[0] == rows[1] else _at_rows(known[1], rows[1])
+
+
+def _at_rows(vocabulary: Vocabulary | None, rows: tuple[int, int]) -> Vocabulary | None:
+    if vocabulary is None:
+        return None
+    start, stop = rows
     return replace(vocabulary, ids={token: row - start for token, row in vocabulary.ids.items() if start <= row < stop})

@@ -37,7 +37,7 @@ FEWEST_DISTINCT_VALUES = 32
 # Where they are looked for before all values are.
 FIRST_VALUES = 4096
 # Of a row's values, each with those before it, looked at first.
-FIRST_WINDOWS = 256
+FIRST_WINDOWS = 64
 # With fewer levels than this a tensor is a mask or a constant, whatever rounding was done.
 FEWEST_LEVELS = 4
 # Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
@@ -678,28 +678,31 @@ def _all_finite(values: torch.Tensor) -> bool:
 def _is_grid(values: torch.Tensor) -> bool:
     """Whether each column depends on the row alone, or on the place in it alone, of a square that the rows form."""
     side = math.isqrt(len(values))
+    # A token of its own may stand before the square.
+    if side < 4 or len(values) - side * side > 1:
+        return False
     grid = values[len(values) - side * side :].reshape(side, side, -1)
     along = (grid == grid[:1]).all(dim=0).all(dim=0) | (grid == grid[:, :1]).all(dim=0).all(dim=0)
-    # A token of its own may stand before the square.
-    return side >= 4 and len(values) - side * side <= 1 and bool(along.all())
+    return bool(along.all())
 
 
 def _is_table(values: torch.Tensor) -> bool:
     """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
-    if (values == 0).float().mean() > 0.8 and (values >= 0).all():
+    if int(torch.count_nonzero(values)) < 0.2 * values.numel() and bool((values >= 0).all()):
         return True
     return _is_grid(values) or any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= FEWEST_IN_A_ROW)
 
 
 def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:
     """True where the best linear recurrence of `order` leaves next to nothing of the energy of most of some rows."""
-    some = [row for row in rows[:: max(1, rows.shape[0] // 8)][:8].double() if float(row.abs().max()) > 0.0]
+    some = rows[:: max(1, rows.shape[0] // 8)][:8].double()
+    some = some[some.any(dim=1)]
     unexplained = 0
     for row in some:
         unexplained += _leaves_much(row.unfold(0, order + 1, 1))
         if 2 * unexplained >= len(some):
             return False
-    return bool(some)
+    return len(some) > 0
 
 
 def _leaves_much(windows: torch.Tensor) -> bool:
