@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.phrases import knows, say
 from tools.errors import printable
-from tools.words import AMOUNTS, PROBES
+from tools.words import PROBES
 
 LINKED = frozenset({"identical", "disguised_copy", "derived", "shared_part", "common_origin"})
 # Checks that ask every layer how far the order of its units agrees.
@@ -155,11 +155,6 @@ def harmless(text: object, limit: int = 400) -> str:
 
 # Signs that Markdown or HTML would act on, and what stands for them.
 _INERT = str.maketrans({"`": "'", "<": "‹", ">": "›", "[": "(", "]": ")", "|": "¦", "*": "∗"})
-
-
-def amount_word(amount: str, language: str) -> str:
-    """The amount of a change that was tried, in the reader's language where it is a word and not a name."""
-    return AMOUNTS[amount][language] if amount in AMOUNTS else harmless(amount, 20)
 
 
 def model_name(name: object) -> str:

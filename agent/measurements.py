@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.evidence import amount_word, harmless, model_name
+from agent.evidence import harmless, model_name
 from agent.fairness import heated_words
 from agent.phrases import knows
 from agent.verdicts import Spoken, Verdicts
@@ -16,6 +16,7 @@ from agent.wording import (
     share,
     size,
 )
+from tools.words import amount_word
 
 _SIZES = (
     ("d_layers", "layers", "layers"),
@@ -90,7 +91,7 @@ class Measurements(Verdicts):
         name = self.say(key) if knows(key) else f"`{harmless(row.get('perturbation'), 40)}`"
         amount = row.get("amount")
         if isinstance(amount, str):
-            return name if amount == "all" else f"{name} (`{amount_word(amount, self.language)}`)"
+            return name if amount == "all" else f"{name} (`{harmless(amount_word(amount, self.language), 20)}`)"
         if not isinstance(amount, (int, float)):
             return name
         return f"{name} ({share(amount) if str(row.get('unit') or '').startswith('share') else number(amount)})"

@@ -12,14 +12,14 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.evidence import amount_word, citations, harmless, question_of, title_of_work
+from agent.evidence import citations, harmless, question_of, title_of_work
 from agent.guard import checked
 from agent.guide import Guide
 from agent.phrases import knows, say
 from agent.toolbox import Turn as Occasion
 from agent.turns import recall
 from agent.wording import number
-from tools.words import ANSWERS
+from tools.words import ANSWERS, amount_word
 
 log = logging.getLogger(__name__)
 
@@ -140,5 +140,5 @@ def _change_title(name: str, language: str) -> str:
     change, _, amount = name.partition(" ")
     key = f"change_{change}"
     return (say(language, key) if knows(key) else harmless(change, 60)) + (
-        f" ({amount_word(amount, language)})" if amount and amount != "all" else ""
+        f" ({harmless(amount_word(amount, language), 20)})" if amount and amount != "all" else ""
     )

@@ -337,6 +337,14 @@ def write_suspect(folder: Path, original: Path, tokenizer: str) -> None:
 # --- the exhibits ---------------------------------------------------------------------------------
 
 
+def pretrain(folder: Path, tokenizer: str, texts: Sequence[str], seed: int, steps: int) -> list[Log]:
+    """Train a new model from its seed and write it."""
+    model = new_model(seed)
+    log = train(model, tokenizer, texts, seed=seed, steps=steps, rate=PRETRAINING_RATE)
+    write_model(folder, model, [log])
+    return [log]
+
+
 def fine_tune(
     folder: Path,
     base: Path,
@@ -363,18 +371,7 @@ def build_family(
     """Base, original, sibling and suspect of the llama3v exhibit."""
     fix_arithmetic()
     room = HERE / "llama3v"
-    model = new_model(1)
-    base = [
-        train(
-            model,
-            tokenizer,
-            documents(bodies, parts["base"]),
-            seed=1,
-            steps=PRETRAINING_STEPS,
-            rate=PRETRAINING_RATE,
-        )
-    ]
-    write_model(room / "base", model, base)
+    base = pretrain(room / "base", tokenizer, documents(bodies, parts["base"]), 1, PRETRAINING_STEPS)
     write_tokenizer(room / "base", tokenizer, SPECIAL_TOKENS[3:])
     write_card(room / "base", "The common base of this exhibit, trained on the general articles.")
     original = fine_tune(
@@ -407,18 +404,7 @@ def build_stranger(
     """The same recipe and articles as the original, but another seed from the first weight on."""
     fix_arithmetic()
     room = HERE / "llama3v"
-    model = new_model(101)
-    first = [
-        train(
-            model,
-            tokenizer,
-            documents(bodies, parts["base"]),
-            seed=101,
-            steps=PRETRAINING_STEPS,
-            rate=PRETRAINING_RATE,
-        )
-    ]
-    write_model(room / "stranger", model, first)
+    first = pretrain(room / "stranger", tokenizer, documents(bodies, parts["base"]), 101, PRETRAINING_STEPS)
     logs = fine_tune(
         room / "stranger",
         room / "stranger",
@@ -443,19 +429,10 @@ def build_solar(
     """One of two models of one recipe, each from its own seed on its own half of the articles."""
     fix_arithmetic()
     folder = HERE / "solar" / name
-    model = new_model(seed)
-    log = train(
-        model,
-        tokenizer,
-        documents(bodies, parts[part]),
-        seed=seed,
-        steps=HALF_STEPS,
-        rate=PRETRAINING_RATE,
-    )
-    write_model(folder, model, [log])
+    log = pretrain(folder, tokenizer, documents(bodies, parts[part]), seed, HALF_STEPS)
     write_tokenizer(folder, tokenizer, SPECIAL_TOKENS[3:])
     write_card(folder, f"Trained from scratch on the {part} of the articles; the training log is in training.json.")
-    return {f"solar/{name}": [log]}
+    return {f"solar/{name}": log}
 
 
 def write_checksums() -> None:

@@ -9,7 +9,7 @@ from page import numbers
 from page.markup import block, plain, powers
 from page.words import Language, say, translated
 from tools.limits import translated as limit
-from tools.words import AMOUNTS, ANSWERS, DISGUISES, PROBES, SCALE, STRENGTHS
+from tools.words import ANSWERS, DISGUISES, PROBES, SCALE, STRENGTHS, amount_word
 
 BEHAVED = (
     "agreement",
@@ -171,8 +171,8 @@ def _disguise(row: Mapping[str, Any], language: Language) -> str:
     text = DISGUISES[name][language] if name in DISGUISES else plain(row.get("about") or name, 120)
     if row.get("unit") is None or amount is None:
         return text
-    word = AMOUNTS[amount][language] if amount in AMOUNTS else plain(amount, 40)
-    return f"{text}: <b>{numbers.share(amount) if isinstance(amount, float) else word}</b>"
+    word = numbers.share(amount) if isinstance(amount, float) else plain(amount_word(amount, language), 40)
+    return f"{text}: <b>{word}</b>"
 
 
 def _control(name: object, language: Language) -> str:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tools.verdict import TRAINING_FREE_KINDS
+
 Side = Literal["a", "b"]
 Method = Literal["mean", "DARE", "TIES"]
 
@@ -52,9 +54,7 @@ def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
     Averaging shrinks, so the wrong way round the other parent comes out too large, or no mean at all.
     """
     compared = [row for row in rows if row["n"] and min(row["sizes"]) > 0]
-    uneven = sum(
-        row["n"] for row in compared if row["kind"] not in ("noise", "equal", "recast", "rescaled", "quantised")
-    )
+    uneven = sum(row["n"] for row in compared if row["kind"] not in TRAINING_FREE_KINDS)
     if not compared or uneven < LEAST_UNEVEN * sum(row["n"] for row in compared):
         return None
     asked = [row for row in compared if not row["table"]] or compared

@@ -40,9 +40,9 @@ _NUMBER = re.compile(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])")
 
 
 class DeclaredLayout(Layout):
-    """Roles by name and shape alone; nothing is read. `lone` takes each tensor that reads for a layer of its own.
+    """Roles by name and shape alone; nothing is read.
 
-    Without names nothing but values could tell which tensors share a layer, so they are not joined then.
+    `lone`: names count for nothing, so each tensor that reads is a layer of its own, and shapes alone tell tables.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, lone: bool = False) -> None:
@@ -61,6 +61,22 @@ class DeclaredLayout(Layout):
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
         return self._layers(() if self.lone else self._named_mlps())
+
+    @cached_property
+    def heads(self) -> dict[str, Member]:
+        """The tensors whose rows belong to heads, each with its first head; none where names count for nothing."""
+        found: dict[str, Member] = {}
+        for units in () if self.lone else self.value_units:
+            found.setdefault(units.members[0].name, units.members[0])
+        return found
+
+    def counts_tokens(self, name: str, tables: Collection[tuple[int, ...]]) -> bool:
+        """Whether its rows are read as those of tokens; `tables` are the shapes of token tables on either side."""
+        return self.checkpoint.shapes[name] in tables if self.lone else name == self.embedding
+
+    def is_output(self, name: str) -> bool:
+        """Whether the model speaks through it; nothing does where names count for nothing."""
+        return not self.lone and has_role(name, "head")
 
     def acting(self, name: str) -> int:
         return self.size(name)
@@ -317,22 +333,17 @@ def _blocks(roles: DeclaredLayout, names: Sequence[str], tables: Collection[tupl
         for member in units.members:
             if member.axis == 0:
                 parts[member.name].append((member.start, member.stop))
-    heads: dict[str, list[Member]] = defaultdict(list)
-    for units in () if roles.lone else roles.value_units:
-        heads[units.members[0].name].append(units.members[0])
     found: dict[str, list[Range]] = {}
     for name in names:
         shape = roles.checkpoint.shapes[name]
         rows = row_count(shape)
-        # Without names nobody knows which of two tables is the head, or whether one is a table: shapes alone tell.
-        is_table = shape in tables if roles.lone else name == roles.embedding
+        is_table = roles.counts_tokens(name, tables)
         if len(shape) < 2 or rows >= shape[0]:
             found[name] = [(0, shape[0] if shape else 1)]
-        elif is_table or (has_role(name, "head") and not roles.lone):
+        elif is_table or roles.is_output(name):
             found[name] = [token_range(shape[0], TOKENS_SAMPLED if is_table else rows)]
-        elif name in heads and heads[name][0].axis == 0:
+        elif (head := roles.heads.get(name)) is not None and head.axis == 0:
             # Rows of two heads are not exchangeable, so a block lies within one.
-            head = heads[name][0]
             found[name] = [(head.start, min(head.stop, head.start + rows))]
         else:
             # The first rows lie beside the small tensor before, and come in one request with it.

@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.limits import translated
 from tools.report import Result, number
-from tools.words import AMOUNTS, ANSWERS, DESCRIBED, DISGUISES, TEXT, code, percent
+from tools.words import ANSWERS, DESCRIBED, DISGUISES, TEXT, amount_word, code, percent
 
 
 def description(result: Result, language: str = "en") -> str:
@@ -77,4 +77,4 @@ def _amount(row: Mapping[str, Any], language: str) -> str:
         return percent(amount)
     if row["unit"] is None:
         return ""
-    return AMOUNTS[amount][language] if amount in AMOUNTS else str(amount)
+    return amount_word(amount, language)

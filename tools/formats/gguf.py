@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.checkpoint import Checkpoint, ModelFiles, StoredFile, Wanted, expect_ranges, join_shards
 from tools.errors import UserError
-from tools.formats.gguf_header import Header, Place, read_header
+from tools.formats.gguf_header import Header, TensorInfo, read_header
 from tools.formats.gguf_tensors import stored_tensors
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _block_sizes() -> dict[int, tuple[int, int]]:
     return own | {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
-def _type_name(place: Place, decoded: bool = True) -> str:
+def _type_name(place: TensorInfo, decoded: bool = True) -> str:
     """The type that reading gives; the format's own name where it cannot be decoded, or is not to be."""
     from gguf.constants import GGMLQuantizationType
 
@@ -214,7 +214,7 @@ def _type_name(place: Place, decoded: bool = True) -> str:
     return names.get(place.type, f"type {place.type}")
 
 
-def _is_decodable(place: Place) -> bool:
+def _is_decodable(place: TensorInfo) -> bool:
     return place.type in _PLAIN or place.type in _DECODED or place.type in _FEW_BITS
 
 

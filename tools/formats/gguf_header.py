@@ -36,8 +36,8 @@ _ALIGNMENT = "general.alignment"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one tensor lies: its type's number in ggml, its shape with rows first, and its bytes.
+class TensorInfo:
+    """What a header says of one tensor: its type's number in ggml, its shape with rows first, and where its bytes lie.
 
     `stop` is None where the type is not known, and with it the size.
     """
@@ -53,7 +53,7 @@ class Header:
     """What one GGUF file says of itself. Text is kept as bytes in arrays, as str elsewhere."""
 
     pairs: Mapping[str, Any]
-    tensors: Mapping[str, Place]
+    tensors: Mapping[str, TensorInfo]
 
 
 class _Cursor:
@@ -205,8 +205,8 @@ def _places(
     claims: list[tuple[str, tuple[int, ...], int, int]],
     begin: int,
     sizes: Mapping[int, tuple[int, int]],
-) -> dict[str, Place]:
-    found: dict[str, Place] = {}
+) -> dict[str, TensorInfo]:
+    found: dict[str, TensorInfo] = {}
     for name, shape, kind, offset in claims:
         if name in found:
             raise cursor.refused("duplicate_name")
@@ -217,7 +217,7 @@ def _places(
         stop = start + math.prod(shape) // values * size if kind in sizes else None
         if (stop or start) > cursor.file.size:
             raise UserError("truncated", file=cursor.file.name)
-        found[name] = Place(kind, shape, start, stop)
+        found[name] = TensorInfo(kind, shape, start, stop)
     end = begin
     for name, place in sorted(found.items(), key=lambda item: (item[1].start, item[1].stop or item[1].start)):
         if place.start < end:

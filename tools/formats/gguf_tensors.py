@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tools.checkpoint import StoredFile
-from tools.formats.gguf_header import Header, Place
+from tools.formats.gguf_header import Header, TensorInfo
 from tools.formats.stacked import MAX_EXPERTS
 
 # Families whose queries and keys the converter re-orders, from halves to pairs (LlamaModel.permute in llama.cpp).
@@ -45,7 +45,7 @@ class Stored:
     """
 
     file: StoredFile
-    place: Place
+    place: TensorInfo
     heads: int | None = None
     add: float = 0.0
     turned: bool = False
@@ -100,7 +100,7 @@ def stored_tensors(file: StoredFile, header: Header, pairs: Mapping[str, Any]) -
             size = (place.stop - place.start) // place.shape[0]
             for number in range(place.shape[0]):
                 start = place.start + number * size
-                one = Place(place.type, place.shape[1:], start, start + size)
+                one = TensorInfo(place.type, place.shape[1:], start, start + size)
                 found[f"{experts[1]}.experts.{number}.{experts[2]}.{experts[3]}"] = Stored(file, one)
             continue
         add = -1.0 if family in _GAIN_PLUS_ONE and _GAIN.fullmatch(name) else 0.0

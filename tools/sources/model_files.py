@@ -64,7 +64,7 @@ _TRAINER = re.compile(
 _NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>(\.\w+)+)")
 
 
-class Place(Protocol):
+class Folder(Protocol):
     """A folder of files that belong together."""
 
     @property
@@ -82,41 +82,41 @@ class Place(Protocol):
         """Return a file by its name. Raises UserError where it is none, or is not to be opened."""
 
 
-def in_folder(ref: ModelRef, place: Place) -> ModelFiles:
+def in_folder(ref: ModelRef, folder: Folder) -> ModelFiles:
     """Return the files of the model in a folder. Raises UserError."""
-    side_files = _side_files(place)
+    side_files = _side_files(folder)
     config = _config(side_files)
     indexes = {form: _read_index(side_files[index]) for form, index in INDEXES.items() if index in side_files}
     for weight_map, _ in indexes.values():
         for shard in set(weight_map.values()):
             _check_relative(shard)
-    chosen = _choose(ref, place, {form: sorted(set(index.values())) for form, (index, _) in indexes.items()})
+    chosen = _choose(ref, folder, {form: sorted(set(index.values())) for form, (index, _) in indexes.items()})
     if chosen is not None:
         weight_map, declared_bytes = indexes[chosen.form] if chosen.indexed else ({}, None)
-        files = [place.file(name) for name in chosen.names]
+        files = [folder.file(name) for name in chosen.names]
         return ModelFiles(ref, chosen.form, config, files, weight_map, declared_bytes, side_files)
     if not any(name in side_files for name in SIDE_FILES if name != "README.md"):
-        raise UserError("no_model_here" if place.names else "empty_folder", name=ref.name)
+        raise UserError("no_model_here" if folder.names else "empty_folder", name=ref.name)
     weight_map, declared_bytes = next(iter(indexes.values()), ({}, None))
     return ModelFiles(ref, None, config, (), weight_map, declared_bytes, side_files)
 
 
-def in_file(ref: ModelRef, place: Place, name: str) -> ModelFiles:
+def in_file(ref: ModelRef, folder: Folder, name: str) -> ModelFiles:
     """Return one weights file of a folder as a model. Raises UserError."""
     form = format_of(name)
     if form is None:
         # A device or a pipe is no format at all; say so first.
-        place.file(name)
+        folder.file(name)
         raise UserError("unknown_format", file=name)
     # One part of a split GGUF file is no model; a shard of safetensors is read alone by who names it.
-    parts = [each for each in place.names if form == "gguf" and _series(each) and _series(each) == _series(name)]
-    beside = _values_beside(name, place.names) if form == "onnx" else []
-    weights = [place.file(each) for each in (_complete_numbers(ref, parts) or [name, *beside])]
+    parts = [each for each in folder.names if form == "gguf" and _series(each) and _series(each) == _series(name)]
+    beside = _values_beside(name, folder.names) if form == "onnx" else []
+    weights = [folder.file(each) for each in (_complete_numbers(ref, parts) or [name, *beside])]
     # Several models may share a folder: then only a standard name says whose configuration lies there.
-    alone = [each for each in place.names if _is_weights(each)] in ([name], parts)
-    side_files = _side_files(place) if alone or name in STANDARD.values() else {}
-    if name in _ADAPTERS and not side_files and ADAPTER_CONFIG in place.names:
-        side_files = {ADAPTER_CONFIG: place.file(ADAPTER_CONFIG)}
+    alone = [each for each in folder.names if _is_weights(each)] in ([name], parts)
+    side_files = _side_files(folder) if alone or name in STANDARD.values() else {}
+    if name in _ADAPTERS and not side_files and ADAPTER_CONFIG in folder.names:
+        side_files = {ADAPTER_CONFIG: folder.file(ADAPTER_CONFIG)}
     return ModelFiles(ref, form, _config(side_files), weights, side_files=side_files)
 
 
@@ -132,14 +132,14 @@ def format_of(name: str) -> str | None:
     return "torch" if suffix in TORCH_SUFFIXES else None
 
 
-def _side_files(place: Place) -> dict[str, StoredFile]:
-    there = set(place.names)
-    found = {name: place.file(name) for name in SIDE_FILES if name in there and place.holds(name)}
-    code = [name for name in place.names if name.endswith(".py") and not name.startswith(".")]
+def _side_files(folder: Folder) -> dict[str, StoredFile]:
+    there = set(folder.names)
+    found = {name: folder.file(name) for name in SIDE_FILES if name in there and folder.holds(name)}
+    code = [name for name in folder.names if name.endswith(".py") and not name.startswith(".")]
     for name in code[:MOST_CODE_FILES]:
         # A link or folder that calls itself code is no reason to refuse the weights beside it.
         with suppress(UserError):
-            found[name] = place.file(name)
+            found[name] = folder.file(name)
     return found
 
 
@@ -152,32 +152,32 @@ class _Choice:
     indexed: bool = False
 
 
-def _choose(ref: ModelRef, place: Place, indexes: Mapping[str, list[str]]) -> _Choice | None:
+def _choose(ref: ModelRef, folder: Folder, indexes: Mapping[str, list[str]]) -> _Choice | None:
     """The files of one model, or None without weights; `indexes` has the shards that each format's index lists.
 
     Raises UserError where nothing says which of several files is meant, and where some of a model's are missing.
     """
-    weights = [name for name in place.names if _is_weights(name)]
+    weights = [name for name in folder.names if _is_weights(name)]
     for form, standard in STANDARD.items():
         shards = indexes.get(form, [])
         if standard in weights and standard not in shards:
             return _Choice(form, [standard])
-        there = [shard for shard in shards if place.holds(shard)]
+        there = [shard for shard in shards if folder.holds(shard)]
         if there:
             return _Choice(form, _complete(ref, shards, there), indexed=True)
         stem = PurePosixPath(standard).stem
         numbered = [name for name in weights if format_of(name) == form and (_series(name) or [""])[0] == stem]
         if numbered:
-            return _only_one(ref, place, numbered)
+            return _only_one(ref, folder, numbered)
     # What projects pictures into a language model lies in a file of its own.
     alone = [name for name in weights if not (format_of(name) == "gguf" and "mmproj" in name.lower())]
     for some in ([name for name in weights if name in names] for names in (_ADAPTERS, _USUAL, alone, weights)):
         if some:
-            return _only_one(ref, place, some)
+            return _only_one(ref, folder, some)
     return None
 
 
-def _only_one(ref: ModelRef, place: Place, found: list[str]) -> _Choice:
+def _only_one(ref: ModelRef, folder: Folder, found: list[str]) -> _Choice:
     """The files of one model, in one of the formats that it lies in under one name.
 
     Raises UserError where they are of several, or some are missing.
@@ -188,10 +188,10 @@ def _only_one(ref: ModelRef, place: Place, found: list[str]) -> _Choice:
     unlike = [name for name in others if _stem(name) != _stem(first) or (name in names and not _series(name))]
     if unlike:
         facts = {"file": first, "other": unlike[0], "count": len(found)}
-        if place.address is None:
+        if folder.address is None:
             raise UserError("several_in_archive", name=ref.name, **facts)
-        raise UserError("several_models", name=ref.name, address=place.address, **facts)
-    beside = _values_beside(first, place.names) if form == "onnx" else []
+        raise UserError("several_models", name=ref.name, address=folder.address, **facts)
+    beside = _values_beside(first, folder.names) if form == "onnx" else []
     return _Choice(form, [*_complete_numbers(ref, names), *beside])
 
 

@@ -10,7 +10,7 @@ from tools.words.changes import CHANGE_DETAILS, CHANGES, DIRECTIONS
 from tools.words.findings import REASONS, TOKENIZERS
 from tools.words.forms import code, correlation, percent
 from tools.words.headings import TEXT
-from tools.words.models import AMOUNTS, DESCRIBED, DISGUISES
+from tools.words.models import AMOUNTS, DESCRIBED, DISGUISES, amount_word
 from tools.words.probes import PROBES
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "STRENGTHS",
     "TEXT",
     "TOKENIZERS",
+    "amount_word",
     "code",
     "correlation",
     "percent",

@@ -40,3 +40,8 @@ AMOUNTS: dict[str, Words] = {
     "layer": {"en": "layer", "zh": "层"},
     "unit": {"en": "unit", "zh": "单元"},
 }
+
+
+def amount_word(amount: object, language: str) -> str:
+    """How much of a disguise was tried, as a word where there is one; else as it came, for the reader to escape."""
+    return AMOUNTS[str(amount)][language] if amount in AMOUNTS else str(amount)
