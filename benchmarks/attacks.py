@@ -23,8 +23,8 @@ from benchmarks.merges import Tensors, dare, ties
 from benchmarks.zoo import Model, Recipe, Zoo, narrower, new_model, saved_model
 from tools.checkpoint import Checkpoint
 from tools.gauge import residual_axes
+from tools.names import block_of, has_role
 from tools.perturbations import generator, perturbation_named
-from tools.roles import block_of, has_role
 from tools.sources import open_checkpoint
 
 SAME = frozenset({"identical", "disguised_copy"})

@@ -27,12 +27,13 @@ from tools.evidence import Abstention, Evidence, finding_record
 from tools.kept_results import Earlier, keep, key_of, recall
 from tools.limits import limits
 from tools.measuring import ask_all, measure, refuse_broken, tell
+from tools.names import name_patterns
 from tools.parents import merge_of_parents
 from tools.perturbations import NotApplicable, all_perturbations
 from tools.probes import all_probes, probe_named
 from tools.progress import Listener, Progress
 from tools.reading import is_large
-from tools.roles import READ_ALL_BYTES, Layout, name_patterns
+from tools.roles import READ_ALL_BYTES, Layout
 from tools.sources import open_checkpoint
 from tools.verdict import LINKED, decide
 

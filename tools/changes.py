@@ -11,7 +11,8 @@ from tools.comparison import SIDES, Comparison
 from tools.depth import LayerMap, layer_map
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
-from tools.roles import Layout, has_role, layer_of
+from tools.names import has_role, layer_of
+from tools.roles import Layout
 from tools.verdict import QUANTISED_KINDS, Answer, linked_share, links
 
 # So many tensors of a kind are named one by one.

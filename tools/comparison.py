@@ -31,8 +31,10 @@ from tools.matching import (
     spread_indices,
 )
 from tools.moments import rotation_of, spreads_alike, turning_layers
+from tools.names import has_role
 from tools.progress import stoppable
-from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role, unit_vectors
+from tools.roles import READ_ALL_BYTES, Layout
+from tools.units import HiddenUnits, Member, unit_vectors
 from tools.vocabulary import Vocabulary, read_vocabularies
 
 Side = Literal["a", "b"]

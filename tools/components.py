@@ -8,7 +8,8 @@ from typing import Any
 
 from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
-from tools.roles import TOWERS, Layout, has_role
+from tools.names import TOWERS, has_role
+from tools.roles import Layout
 from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODEL, Answer, links
 
 PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")

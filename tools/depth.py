@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.comparison import ALIKE, SIDES, Comparison, Side, mean_likeness
-from tools.roles import HiddenUnits
+from tools.units import HiddenUnits
 
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.
 BACKWARDS = 0.05

@@ -244,10 +244,6 @@ def _side_with_directions(
     return None
 
 
-def distinct_values(values: torch.Tensor) -> int:
-    return len(np.unique(values.numpy()))
-
-
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
     """Which side is the other one rounded to a 16-bit or 8-bit float, whatever type the file says."""
     first = [side.flatten()[:FIRST_VALUES].float() for side in (a, b)]

@@ -16,7 +16,8 @@ from tools.changes import size_changes, sizes
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
-from tools.roles import Layout, block_of, has_role
+from tools.names import block_of, has_role
+from tools.roles import Layout
 from tools.verdict import HOLDS_ADDITIONS, QUANTISED_KINDS, Answer
 from tools.vocabulary import Vocabulary
 

@@ -12,7 +12,9 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.roles import Layout, block_of, has_role, in_tower, lies_transposed
+from tools.names import block_of, has_role, in_tower
+from tools.roles import Layout
+from tools.units import lies_transposed
 from tools.view import SeenCheckpoint, changed, unchanged
 
 # A map is fitted on half as many directions as there are tokens at most, or it fits anything.

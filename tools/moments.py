@@ -17,7 +17,7 @@ import torch
 from tools.gauge import nearest_rotation
 from tools.matching import centred_unit_rows, live_units, one_to_one, spread_indices
 from tools.progress import stoppable
-from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
+from tools.units import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 
 if TYPE_CHECKING:
     from tools.comparison import Comparison

@@ -11,7 +11,8 @@ import torch
 from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, TensorPair
 from tools.followed import Followed, Names, Turned
 from tools.matching import best_by_chance, best_partners, cosines
-from tools.roles import HEAD_COUNTS, has_role, layer_of
+from tools.names import has_role, layer_of
+from tools.roles import HEAD_COUNTS
 from tools.sampling import Sample, row_count
 
 ATTENTION, WRITING = ("query", "key", "value"), "attention_output"

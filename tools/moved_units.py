@@ -34,9 +34,10 @@ from tools.matching import (
     spread_indices,
 )
 from tools.reading import AlignedComparison
-from tools.roles import HiddenUnits, Layout, Member
+from tools.roles import Layout
 from tools.sampling import Sample, row_count
 from tools.turning import ROWS_PER_COORDINATE
+from tools.units import HiddenUnits, Member
 
 # Units of a layer that are followed, among all of the other model's.
 UNITS_FOLLOWED = 512

@@ -21,8 +21,9 @@ from tools.gauge import NoGauge, in_stream, is_permutation, reading_gains, resid
 from tools.matching import spread_indices
 from tools.moved_heads import moved_heads
 from tools.moved_units import PairedUnits, moved_units
+from tools.names import in_tower
 from tools.reading import PartialComparison
-from tools.roles import Layout, in_tower
+from tools.roles import Layout
 from tools.sampling import Sample, SampledLayout, number_pattern
 from tools.turning import Turn, order_by_tokens, rotation_by_rows, same_tokens
 

@@ -19,8 +19,9 @@ from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
 from tools.planted_merges import Notices, merge_power
 from tools.probes import turned_partners, unit_order, unit_partners, unit_relations
-from tools.roles import HiddenUnits, Layout
+from tools.roles import Layout
 from tools.sampling import Sample, SampledLayout
+from tools.units import HiddenUnits
 from tools.view import SeenCheckpoint, changed, unchanged
 
 # Noise as a share of each tensor's standard deviation, largest first; a model with noise of its own size is ruined.

@@ -17,9 +17,10 @@ from tools.comparison import BASES, Basis, Comparison, Side, TensorPair
 from tools.difference import Difference, compare_values
 from tools.matching import spread_indices
 from tools.progress import Progress
-from tools.roles import READ_ALL_BYTES, HiddenUnits, Layout, Member
+from tools.roles import READ_ALL_BYTES, Layout
 from tools.sampling import DeclaredLayout, Sample, SampledLayout, aligned, declared_roles, sampled
 from tools.streaming import Held
+from tools.units import HiddenUnits, Member
 from tools.vocabulary import Vocabulary
 
 Kind = TypeVar("Kind", bound="PartialComparison")

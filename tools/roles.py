@@ -8,14 +8,10 @@ of networks with built-in positions) are left out for that reason.
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,29 +19,18 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
+from tools.content import all_finite, distinct, holds_levels, is_table, neighbours_alike
+from tools.names import block_of, has_role, in_tower, layer_of, outermost
+from tools.units import FEWEST_UNITS, HiddenUnits, Member, inputs_first, part_of, unit_vectors
 
-# Fewer units than this cannot be rarer than chance once several layers are looked at (16! is about 2e13).
-FEWEST_UNITS = 16
-# Units that read or write a residual stream; what channels of convolutions read differs from layer to layer.
-STREAM_KINDS = ("mlp", "lone")
-# Parts of a model with a residual stream of their own.
-TOWERS = ("vision", "audio")
 # A stream with so many times fewer numbers in its layers than the others is not the main one.
 LITTLE = 10
 # A tensor whose values repeat this much (masks, constants, small integer tables) was not learned.
 FEWEST_DISTINCT_VALUES = 32
-# Where they are looked for before all values are.
-FIRST_VALUES = 4096
-# Of a row's values, each with those before it, looked at first.
-FIRST_WINDOWS = 64
 # With fewer levels than this a tensor is a mask or a constant, whatever rounding was done.
 FEWEST_LEVELS = 4
-# Learned weights are never this predictable from their neighbours; sines, ramps and windows are.
-TABLE_RESIDUAL = 1e-4
 # So many rows and columns that each repeat the one before, moved by one, are no accident.
 FEWEST_ROWS_OF_DISTANCES = 4
-# Shorter rows are followed by a recurrence of eight terms too often.
-FEWEST_IN_A_ROW = 24
 CONTENT_SAMPLE = 65_536
 # Up to this size whole checkpoints are read; above it samples and some layers stand for the rest.
 READ_ALL_BYTES = 256 * 2**20
@@ -53,14 +38,10 @@ READ_ALL_BYTES = 256 * 2**20
 SILENT = 1e-6
 # Standard errors by which the unit lengths of two tensors must correlate to be taken for one layer's.
 SAME_LAYER_Z = 5.0
-# Standard errors by which neighbouring rows must be more alike than others for their order to mean something.
-NEIGHBOURS_Z = 5.0
 NEIGHBOURS_READ = 64
 
 # Weights are also stored as small integers, with or without a scale beside them.
 PACKED = frozenset({"int8", "uint8"})
-# Layers of these names put out more than they take in, which tells whether rows are inputs.
-WIDENING = ("mlp.c_fc.weight", "attn.c_attn.weight")
 # Under these keys configurations say how many heads carry values, most specific first.
 HEAD_COUNTS = ("num_key_value_heads", "num_attention_heads", "n_head")
 # Families whose experts' gates and values lie by turns, column after column.
@@ -68,110 +49,6 @@ BY_TURNS = re.compile(r"gpt_oss")
 # Families that store what a norm multiplies with less one (Gemma 3n and 4 do not).
 GAIN_LESS_ONE = re.compile(r"(?:recurrent_|vault|t5|pali)?gemma[23]?(?:_text)?|qwen3_next|qwen3_5\w*|nemotron")
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
-
-
-@lru_cache(maxsize=1)
-def name_patterns() -> dict[str, re.Pattern[str]]:
-    """Role -> pattern over tensor names, from architectures/names.toml."""
-    text = (Path(__file__).parent / "architectures" / "names.toml").read_text(encoding="utf-8")
-    return {role: re.compile("|".join(parts)) for role, parts in tomllib.loads(text)["roles"].items()}
-
-
-def has_role(name: str, role: str) -> bool:
-    return name_patterns()[role].search(name) is not None
-
-
-def lies_transposed(checkpoint: Checkpoint, name: str) -> bool:
-    """Whether the matrix has its inputs as rows: by its name, which plain linear layers carry too, and its block."""
-    block = block_of(name)
-    if has_role(name, "expert"):
-        beside = [n for n in (f"{block}.gate_up_proj", f"{block}.down_proj") if n in checkpoint.shapes]
-        return len(beside) == 2 and _inputs_first(beside, checkpoint.shapes) is not None
-    if not has_role(name, "transposed"):
-        return False
-    shapes = (checkpoint.shapes.get(f"{block}.{one}", ()) for one in WIDENING)
-    told = [shape for shape in shapes if len(shape) == 2 and shape[0] != shape[1]]
-    return all(rows < columns for rows, columns in told)
-
-
-def in_tower(name: str) -> bool:
-    """Whether a part that sees or hears holds the tensor: its residual stream is its own, even where it is as wide."""
-    return any(has_role(name, part) for part in TOWERS)
-
-
-@dataclass(frozen=True)
-class Member:
-    """A tensor seen as one vector per hidden unit: its axis of units, and the slice of it where tensors are fused."""
-
-    name: str
-    axis: int
-    start: int
-    stop: int
-    part: str  # "gate", "up", "in", "out", "conv", "recurrent", "value"; "lone" where nothing tells its layer
-    step: int = 1  # two where gates and values lie by turns
-
-    @property
-    def places(self) -> slice:
-        """Where the units lie along the axis."""
-        return slice(self.start, self.stop, self.step)
-
-    @property
-    def width(self) -> int:
-        """How many units there are."""
-        return len(range(self.start, self.stop, self.step))
-
-
-@dataclass(frozen=True)
-class HiddenUnits:
-    """The hidden units of one layer: `width` units, each a vector of `features` numbers in every member tensor."""
-
-    label: str
-    layer: int | None
-    width: int
-    features: int
-    members: tuple[Member, ...]
-
-    @property
-    def kind(self) -> str:
-        part = self.members[0].part
-        return part if part in ("conv", "recurrent", "value", "lone") else "mlp"
-
-    @property
-    def tensors(self) -> list[str]:
-        """The names of the tensors that hold these units, each once."""
-        return list(dict.fromkeys(member.name for member in self.members))
-
-
-def unit_vectors(checkpoint: Checkpoint, member: Member) -> torch.Tensor:
-    """The member's values, (units, features), float32."""
-    values = checkpoint.read(member.name).float()
-    if member.axis == 1:
-        values = values.transpose(0, 1)
-    values = values[member.places]
-    return values.reshape(values.shape[0], -1)
-
-
-def layer_of(name: str) -> int | None:
-    """The first whole number in a dotted name: the layer, in every naming scheme in use."""
-    numbers = re.findall(r"(?<![a-zA-Z0-9])(\d+)(?![a-zA-Z0-9])", name)
-    return int(numbers[0]) if numbers else None
-
-
-def block_of(name: str) -> str | None:
-    """The name up to its last whole number: `layers.0`, `layers.0.experts.3`; None where there is no number.
-
-    In `layers.0.wi_1.weight` the last number only tells two matrices of a layer apart.
-    """
-    found = list(re.finditer(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name))
-    if len(found) > 1 and re.search(r"\b(?:wi|layer|linear|lin|fc|dense|conv)_\d+(?:\.(?:weight|bias))?$", name):
-        found.pop()
-    return name[: found[-1].end()] if found else None
-
-
-def _outermost(name: str) -> str | None:
-    """The name up to its first whole number, the outermost layer it lies in; None where there is no number."""
-    found = re.search(r"(?<![a-zA-Z0-9])\d+(?![a-zA-Z0-9])", name)
-    return None if found is None else name[: found.end()]
 
 
 class Layout:
@@ -195,10 +72,10 @@ class Layout:
             self.checkpoint.expect((name, None, None) for name in self.candidates)
         for name in self.candidates:
             values = self.checkpoint.read(name).float() if whole else self._sample(name)
-            if _all_finite(values):
+            if all_finite(values):
                 continue
             infinite = values[~torch.isfinite(values)]
-            if torch.isnan(values).any() or (len(infinite) and _distinct(values[torch.isfinite(values)]) > 2):
+            if torch.isnan(values).any() or (len(infinite) and distinct(values[torch.isfinite(values)]) > 2):
                 found.append(name)
         return tuple(found)
 
@@ -255,8 +132,8 @@ class Layout:
 
     def _has_neighbours(self, name: str) -> bool:
         """Whether the matrix lies in a numbered layer with others; token tables do not."""
-        layers = Counter(_outermost(other) for other in self._matrices())
-        return _outermost(name) is not None and layers[_outermost(name)] > 1
+        layers = Counter(outermost(other) for other in self._matrices())
+        return outermost(name) is not None and layers[outermost(name)] > 1
 
     @cached_property
     def hidden_units(self) -> tuple[HiddenUnits, ...]:
@@ -435,9 +312,9 @@ class Layout:
         if name not in self._fixed:
             values, shape = self._sample(name), self.checkpoint.shapes[name]
             self._fixed[name] = (
-                not _all_finite(values)
-                or not _holds_levels(values, min(FEWEST_LEVELS, values.numel()))
-                or _is_table(values.reshape(-1, shape[-1]) if len(shape) > 2 and shape[0] == 1 else values)
+                not all_finite(values)
+                or not holds_levels(values, min(FEWEST_LEVELS, values.numel()))
+                or is_table(values.reshape(-1, shape[-1]) if len(shape) > 2 and shape[0] == 1 else values)
                 or self._tells_distances(name, values)
             )
         return self._fixed[name]
@@ -452,7 +329,7 @@ class Layout:
         if len(self.checkpoint.shapes[name]) < 2:
             return True
         fewest = min(FEWEST_DISTINCT_VALUES, self.size(name))
-        return not self._is_fixed(name) and _holds_levels(self._sample(name), fewest)
+        return not self._is_fixed(name) and holds_levels(self._sample(name), fewest)
 
     def _named_mlps(self) -> tuple[HiddenUnits, ...]:
         blocks: dict[str, list[str]] = defaultdict(list)
@@ -480,10 +357,10 @@ class Layout:
     def _mlp_of(self, block: str, names: list[str]) -> HiddenUnits | None:
         shapes = {name: self.checkpoint.shapes[name] for name in names}
         fitting: list[tuple[bool, int, int]] = []
-        inputs_first = has_role(block, "expert") and _inputs_first(names, shapes)
+        flipped = has_role(block, "expert") and inputs_first(names, shapes)
         for rows, columns in shapes.values():
             for inner, outer in ((rows, columns), (columns, rows)):
-                if inputs_first and inputs_first == (inner, outer) and self._is_stream(outer, inner):
+                if flipped and flipped == (inner, outer) and self._is_stream(outer, inner):
                     fitting.append((True, inner, outer))
                 if inner == outer or inner < FEWEST_UNITS or not self._is_stream(outer, inner):
                     continue
@@ -497,7 +374,7 @@ class Layout:
         members = []
         by_turns = BY_TURNS.fullmatch(str(self.checkpoint.config.get("model_type", ""))) is not None
         for name, shape in shapes.items():
-            if inputs_first and shape == (outer, 2 * inner):
+            if flipped and shape == (outer, 2 * inner):
                 halves = ((0, 2 * inner, 2), (1, 2 * inner, 2)) if by_turns else ((0, inner, 1), (inner, 2 * inner, 1))
                 members += [
                     Member(name, 1, start, stop, part, step)
@@ -507,7 +384,7 @@ class Layout:
                 members += [Member(name, 0, 0, inner, "gate"), Member(name, 0, inner, 2 * inner, "up")]
             elif shape in ((inner, outer), (outer, inner)):
                 axis = 0 if shape == (inner, outer) else 1
-                members.append(Member(name, axis, 0, inner, _part(name, axis)))
+                members.append(Member(name, axis, 0, inner, part_of(name, axis)))
         return HiddenUnits(block, layer_of(block), inner, outer, tuple(sorted(members, key=lambda m: m.part)))
 
     def _shaped_mlps(self, known: Collection[int] = ()) -> tuple[HiddenUnits, ...]:
@@ -537,7 +414,7 @@ class Layout:
         if self.embedding is not None:
             return tuple(found)
         # Without tokens the wide side may be what goes in and comes out: frequencies, pixels, points in time.
-        return tuple(u for u in found if not any(_neighbours_alike(self._first_units(m)) for m in u.members))
+        return tuple(u for u in found if not any(neighbours_alike(self._first_units(m)) for m in u.members))
 
     def _first_units(self, member: Member) -> torch.Tensor:
         if member.axis == 0:
@@ -608,7 +485,7 @@ class Layout:
             if features < 4 or (len(shape) == 2 and not self._is_linear(name)):
                 continue
             member = Member(name, 0, 0, shape[0], "conv" if len(shape) > 2 else "lone")
-            if not _neighbours_alike(self._first_units(member)):
+            if not neighbours_alike(self._first_units(member)):
                 found.append(HiddenUnits(name, order, shape[0], features, (member,)))
         return tuple(found)
 
@@ -624,95 +501,3 @@ class Layout:
         if any(other.endswith("bias") for other in self.checkpoint.shapes):
             return bias != name and self.checkpoint.shapes.get(bias) == (rows,)
         return self.embedding is None and self._vectors_by_length[rows] > 0
-
-
-def _distinct(values: torch.Tensor) -> int:
-    return len(np.unique(values.numpy()))
-
-
-def _holds_levels(values: torch.Tensor, fewest: int) -> bool:
-    """Whether there are so many different values; nearly always the first few thousand tell."""
-    return _distinct(values.flatten()[:FIRST_VALUES]) >= fewest or _distinct(values) >= fewest
-
-
-def _inputs_first(names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
-    """(units, width) of an expert whose matrices have what goes in as rows, also the one that puts out; None of others.
-
-    Then gates and values lie side by side in front of it, (width, 2 units), or no other matrix has its shape turned.
-    """
-    for name in names:
-        inner, outer = shapes[name]
-        if inner < FEWEST_UNITS or not has_role(name, "out"):
-            continue
-        reading = [shapes[other] for other in names if other != name]
-        alone = inner != outer and (outer, inner) not in reading and (inner, outer) in reading
-        if (outer, 2 * inner) in reading or (alone and (2 * inner, outer) not in reading):
-            return inner, outer
-    return None
-
-
-def _part(name: str, axis: int) -> str:
-    for part in ("gate", "up", "in", "out"):
-        if has_role(name, part):
-            return part
-    return "in" if axis == 0 else "out"
-
-
-def _neighbours_alike(rows: torch.Tensor) -> bool:
-    """Whether rows resemble the next one more than one far away: then their order means something.
-
-    What comes out may be frequencies, pixels or points in time, which lie in one order in strangers too. Hidden units
-    lie in any.
-    """
-    rows = torch.nn.functional.normalize(rows.double() - rows.double().mean(dim=0), dim=1)
-    beside, away = (rows * rows.roll(1, 0)).sum(1), (rows * rows.roll(len(rows) // 2, 0)).sum(1)
-    error = ((beside.var() + away.var()) / len(rows)).sqrt()
-    return bool(beside.mean() - away.mean() > NEIGHBOURS_Z * error)
-
-
-def _all_finite(values: torch.Tensor) -> bool:
-    # A sum that is finite has no part that is not, and to add takes a tenth of the time of asking each.
-    return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
-
-
-def _is_grid(values: torch.Tensor) -> bool:
-    """Whether each column depends on the row alone, or on the place in it alone, of a square that the rows form."""
-    side = math.isqrt(len(values))
-    # A token of its own may stand before the square.
-    if side < 4 or len(values) - side * side > 1:
-        return False
-    grid = values[len(values) - side * side :].reshape(side, side, -1)
-    along = (grid == grid[:1]).all(dim=0).all(dim=0) | (grid == grid[:, :1]).all(dim=0).all(dim=0)
-    return bool(along.all())
-
-
-def _is_table(values: torch.Tensor) -> bool:
-    """True where a short linear recurrence predicts the values along an axis: sines, ramps, windows, filter banks."""
-    if int(torch.count_nonzero(values)) < 0.2 * values.numel() and bool((values >= 0).all()):
-        return True
-    return _is_grid(values) or any(_follows_recurrence(v) for v in (values, values.T) if v.shape[1] >= FEWEST_IN_A_ROW)
-
-
-def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:
-    """True where the best linear recurrence of `order` leaves next to nothing of the energy of most of some rows."""
-    some = rows[:: max(1, rows.shape[0] // 8)][:8].double()
-    some = some[some.any(dim=1)]
-    unexplained = 0
-    for row in some:
-        unexplained += _leaves_much(row.unfold(0, order + 1, 1))
-        if 2 * unexplained >= len(some):
-            return False
-    return len(some) > 0
-
-
-def _leaves_much(windows: torch.Tensor) -> bool:
-    """Whether the best linear recurrence leaves more than next to nothing of the last values of these windows."""
-    energy = float(windows[:, -1].square().sum().clamp_min(1e-300))
-    # The best one for the first windows leaves no more of them than any leaves of all, and nearly always enough.
-    for count in (FIRST_WINDOWS, len(windows)):
-        past, present = windows[:count, :-1], windows[:count, -1]
-        solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
-        left = present - (past @ solution).squeeze(1)
-        if float(left.square().sum()) / energy >= TABLE_RESIDUAL:
-            return True
-    return False

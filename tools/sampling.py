@@ -18,7 +18,9 @@ import torch
 
 from tools.checkpoint import Checkpoint
 from tools.matching import spread_indices
-from tools.roles import FEWEST_UNITS, READ_ALL_BYTES, HiddenUnits, Layout, Member, has_role
+from tools.names import has_role
+from tools.roles import READ_ALL_BYTES, Layout
+from tools.units import FEWEST_UNITS, HiddenUnits, Member
 from tools.view import SeenCheckpoint, SeenTensor
 
 # Values read of a tensor: 32 rows of a network 4096 wide, 256 kB in 16 bit.

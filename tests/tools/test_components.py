@@ -15,9 +15,10 @@ from tools.audit import compare
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.limits import TEXTS
+from tools.names import has_role
 from tools.perturbations import Amount, perturbation_named
 from tools.probes import probe_named
-from tools.roles import Layout, has_role
+from tools.roles import Layout
 from tools.verdict import links
 
 Change = tuple[str, Amount]

@@ -10,9 +10,11 @@ from tools.changes import size_changes
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.gauge import NoGauge, in_coordinates, residual_axes
+from tools.names import has_role
 from tools.perturbations import NotApplicable, perturbation_named
 from tools.probes import probe_named
-from tools.roles import Layout, has_role, lies_transposed
+from tools.roles import Layout
+from tools.units import lies_transposed
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from tests.small_models import LAYERS, UNITS, VOCABULARY, WIDTH, Held, fresh, tensors_of, trained
+from tools.names import block_of, has_role, layer_of, name_patterns
 from tools.perturbations import perturbation_named
-from tools.roles import Layout, block_of, has_role, layer_of, name_patterns, unit_vectors
+from tools.roles import Layout
+from tools.units import unit_vectors
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tools.roles import FEWEST_UNITS
 from tools.significance import (
     at_least,
     bonferroni,
@@ -21,6 +20,7 @@ from tools.significance import (
     rank_agreement,
     shifts_within_blocks,
 )
+from tools.units import FEWEST_UNITS
 from tools.verdict import LINK_LOG10_PVALUE
 
 CORRELATIONS = st.floats(-1.0, 1.0)

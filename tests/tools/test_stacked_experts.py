@@ -14,8 +14,9 @@ from tools.evidence import Evidence
 from tools.formats.stacked import one_by_one
 from tools.perturbations import perturbation_named
 from tools.probes import probe_named
-from tools.roles import Layout, unit_vectors
+from tools.roles import Layout
 from tools.sources import open_checkpoint
+from tools.units import unit_vectors
 
 EXPERTS, WIDTH, UNITS = 4, 32, 48
 

@@ -10,8 +10,9 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
+from tools.names import block_of
 from tools.perturbations import Amount, NotApplicable
-from tools.roles import FLOATS, Layout, block_of
+from tools.roles import FLOATS, Layout
 from tools.view import SeenCheckpoint, changed, unchanged
 
 KEEPS_FUNCTION = False

@@ -13,9 +13,11 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
+from tools.names import block_of, has_role
 from tools.perturbations import Amount, NotApplicable, generator
 from tools.perturbations.shuffle_units import beside
-from tools.roles import HiddenUnits, Layout, block_of, has_role, lies_transposed
+from tools.roles import Layout
+from tools.units import HiddenUnits, lies_transposed
 from tools.view import SeenCheckpoint, SeenTensor, changed, unchanged
 
 KEEPS_FUNCTION = True

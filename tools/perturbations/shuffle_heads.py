@@ -9,8 +9,8 @@ from functools import partial
 import torch
 
 from tools.checkpoint import Checkpoint
+from tools.names import block_of, has_role
 from tools.perturbations import Amount, NotApplicable, generator
-from tools.roles import block_of, has_role
 from tools.view import SeenCheckpoint, changed, unchanged
 
 KEEPS_FUNCTION = True

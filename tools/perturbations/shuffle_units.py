@@ -8,8 +8,10 @@ from itertools import takewhile
 import torch
 
 from tools.checkpoint import Checkpoint
+from tools.names import block_of, has_role
 from tools.perturbations import Amount, NotApplicable, generator
-from tools.roles import HiddenUnits, Layout, block_of, has_role
+from tools.roles import Layout
+from tools.units import HiddenUnits
 from tools.view import SeenCheckpoint, SeenTensor, unchanged
 
 KEEPS_FUNCTION = True

@@ -13,7 +13,8 @@ from __future__ import annotations
 from tools.comparison import SIDES, Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, cosines, live_units, order_agreement, spread_indices
-from tools.roles import Layout, has_role
+from tools.names import has_role
+from tools.roles import Layout
 from tools.significance import rank_agreement
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"

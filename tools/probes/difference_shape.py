@@ -18,7 +18,7 @@ from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
-from tools.roles import in_tower
+from tools.names import in_tower
 
 UNIT = "size of the difference relative to the weights, 0 for none"
 NULL = "none: tells how two models differ once others have found that they are related"

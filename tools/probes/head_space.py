@@ -16,7 +16,7 @@ import torch
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
-from tools.roles import has_role
+from tools.names import has_role
 
 UNIT = "overlap of the two spaces beyond chance, 1 for the same, 0 for two random ones"
 NULL = "none: strangers share directions, such as how often a token occurs"

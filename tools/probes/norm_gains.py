@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tools.comparison import Comparison, Side
 from tools.evidence import Abstention, Evidence, Finding
-from tools.roles import has_role
+from tools.names import has_role
 
 UNIT = "mean correlation of the centred gains, layer by layer, -1 to 1"
 NULL = "none: shown beside what strangers of the benchmark reach"

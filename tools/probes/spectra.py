@@ -16,7 +16,7 @@ import torch
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
-from tools.roles import HiddenUnits
+from tools.units import HiddenUnits
 
 UNIT = "how much nearer layers at one place are than others, 1 for equal curves, 0 for no nearer"
 NULL = "none: depth and recipe alone make the curves of strangers alike"

@@ -33,8 +33,8 @@ from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import centred_unit_rows, live_units, one_to_one
 from tools.order import mean_by_units
 from tools.partners import agreement, two_matchings
-from tools.roles import FEWEST_UNITS, HiddenUnits
 from tools.significance import fisher
+from tools.units import FEWEST_UNITS, HiddenUnits
 
 UNIT = "share of hidden units whose two matchings agree, 0 to 1"
 NULL = "strangers: what the second tensor says of a layer's units beyond the first matches them in an unrelated order"

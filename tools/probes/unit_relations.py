@@ -21,8 +21,8 @@ from tools.comparison import SAME_PLACE_BONUS, SIDES, Comparison, Side, mean_lik
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, centred_unit_rows, live_units, one_to_one, order_agreement, spread_indices
 from tools.order import mean_by_units
-from tools.roles import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 from tools.significance import bonferroni, fisher, rank_agreement
+from tools.units import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"
 NULL = "strangers: the order of one model's hidden units is uniform among all orders, whatever the other model is"
