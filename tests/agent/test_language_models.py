@@ -102,7 +102,7 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-def model_at(server: Server, provider: str, seconds: float = 5.0) -> Any:
+def model_at(server: Server, provider: str, seconds: float = 30.0) -> Any:
     path = "" if provider == "ollama" else "/v1"
     return language_model(provider, "some/model", server.address + path, "a-key", seconds)
 
@@ -144,7 +144,8 @@ def test_whatever_goes_wrong_the_guide_speaks(make: Any, serve: Any, provider: s
     clean = Visit(make()).ask(ASK["en"]).text
     server = serve(lambda shown: said, way)
     begun = time.monotonic()
-    step = Visit(make(model=model_at(server, provider, 1.0))).ask(ASK["en"])
+    # Whoever answers at all has the time that a busy machine takes for it.
+    step = Visit(make(model=model_at(server, provider, 2.0 if way in ("hangs", "drips") else 30.0))).ask(ASK["en"])
     assert step.text == clean and (step.artifact or {})["worded_by"] == "guide"
     assert 1 <= len(server.asked) <= 3 and time.monotonic() - begun < 15
 

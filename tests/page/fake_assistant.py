@@ -182,7 +182,7 @@ class FakeAssistant:
         self.heard: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
         self.forgotten: list[str] = []
-        self.ended = threading.Event()
+        self.stopped = threading.Event()
 
     def converse(
         self,
@@ -201,7 +201,7 @@ class FakeAssistant:
         for finding in list(self.result["findings"].values())[: self.probes]:
             time.sleep(self.pace)
             if stop is not None and stop():
-                self.ended.set()
+                self.stopped.set()
                 yield Step("stopped")
                 return
             yield Step("progress", finding["question"], "", None, self.pace)
@@ -231,7 +231,6 @@ class FakeAssistant:
                 "language": language,
             },
         )
-        self.ended.set()
 
     def forget(self, thread: str) -> None:
         self.forgotten.append(thread)

@@ -199,15 +199,19 @@ class TestRuns:
         hub.pace = 0.03
         size = (tmp_path / "model" / "model.safetensors").stat().st_size
         killed = a_run()
-        while hub.served_of("model.safetensors") < size / 2:
+
+        def lacking() -> int:
+            # What a run has written and not yet renamed is not kept.
+            found = [path.name.split("-") for path in (tmp_path / "hub-cache").rglob("[0-9]*-[0-9]*")]
+            gaps = missing([(0, size)], [(int(start), int(stop)) for start, stop in found])
+            return sum(stop - start for start, stop in gaps)
+
+        while lacking() > size * 3 / 4:
+            assert killed.poll() is None
             time.sleep(0.01)
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
-        # What the killed run had written and not yet renamed was never kept.
-        found = [path.name.split("-") for path in (tmp_path / "hub-cache").rglob("[0-9]*-[0-9]*")]
-        gaps = missing([(0, size)], [(int(start), int(stop)) for start, stop in found])
-        left = sum(stop - start for start, stop in gaps)
-        assert left < size * 3 / 4
+        left = lacking()
         time.sleep(0.5)
         hub.clear()
         again = a_run()
