@@ -390,6 +390,8 @@ class Comparison:
 
     def _renumbered_tables(self) -> list[TensorPair]:
         """Token tables and heads of equal height whose tokens, by their text, have other numbers on the other side."""
+        if self.have_one_tokenizer:
+            return []
         vocabulary_a, vocabulary_b = self.vocabularies
         names = self.layout_a.embedding, self.layout_b.embedding
         if vocabulary_a is None or vocabulary_b is None or names[0] is None or names[1] is None:
@@ -497,6 +499,12 @@ class Comparison:
         sample = sample - sample.mean()
         sketch: np.ndarray = sample / max(float(np.linalg.norm(sample)), 1e-300)
         return sketch
+
+    @property
+    def have_one_tokenizer(self) -> bool:
+        """Whether the same bytes tell both models' tokens; to find that out nothing has to be parsed."""
+        text = self.a.side_file("tokenizer.json")
+        return text is not None and text == self.b.side_file("tokenizer.json")
 
     @cached_property
     def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:

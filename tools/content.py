@@ -67,22 +67,25 @@ def _follows_recurrence(rows: torch.Tensor, order: int = 8) -> bool:
     """True where the best linear recurrence of `order` leaves next to nothing of the energy of most of some rows."""
     some = rows[:: max(1, rows.shape[0] // 8)][:8].double()
     some = some[some.any(dim=1)]
+    # The first half often tells.
     unexplained = 0
-    for row in some:
-        unexplained += _leaves_much(row.unfold(0, order + 1, 1))
+    for part in some.chunk(2):
+        unexplained += _unexplained(part.unfold(1, order + 1, 1))
         if 2 * unexplained >= len(some):
             return False
     return len(some) > 0
 
 
-def _leaves_much(windows: torch.Tensor) -> bool:
-    """Whether the best linear recurrence leaves more than next to nothing of the last values of these windows."""
-    energy = float(windows[:, -1].square().sum().clamp_min(1e-300))
+def _unexplained(windows: torch.Tensor) -> int:
+    """Of how many rows the best recurrence leaves more than next to nothing, (rows, windows, order + 1)."""
+    energy, found = windows[:, :, -1].square().sum(dim=1).clamp_min(1e-300), 0
     # The best one for the first windows leaves no more of them than any leaves of all, and nearly always enough.
-    for count in (FIRST_WINDOWS, len(windows)):
-        past, present = windows[:count, :-1], windows[:count, -1]
-        solution = torch.linalg.lstsq(past, present.unsqueeze(1), driver="gelsd").solution
-        left = present - (past @ solution).squeeze(1)
-        if float(left.square().sum()) / energy >= TABLE_RESIDUAL:
-            return True
-    return False
+    for count in (FIRST_WINDOWS, windows.shape[1]):
+        past, present = windows[:, :count, :-1], windows[:, :count, -1:]
+        solution = torch.linalg.lstsq(past, present, driver="gelsd").solution
+        explained = (present - past @ solution).square().sum(dim=(1, 2)) / energy < TABLE_RESIDUAL
+        found += len(windows) - int(explained.sum())
+        windows, energy = windows[explained], energy[explained]
+        if not len(windows):
+            break
+    return found

@@ -48,7 +48,7 @@ class PartialComparison(Comparison):
         *,
         base: Checkpoint | None = None,
         layouts: tuple[Layout, Layout] | None = None,
-        vocabularies: tuple[Vocabulary | None, Vocabulary | None],
+        vocabularies: tuple[Vocabulary | None, Vocabulary | None] | None = None,
         most_layers: int | None = None,
     ) -> None:
         super().__init__(a, b, base=base, layouts=layouts, most_layers=most_layers, seed=whole.seed, stop=whole.stop)
@@ -59,7 +59,10 @@ class PartialComparison(Comparison):
     @cached_property
     def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
         """The tokens whose rows were read, with their numbers among these rows."""
-        return self._rows_known
+        if self._rows_known is not None:
+            return self._rows_known
+        assert isinstance(self.a, Sample) and isinstance(self.b, Sample)
+        return _among_rows(self.whole.vocabularies, (self.a, self.b))
 
     @cached_property
     def layout_base(self) -> Layout | None:
@@ -200,25 +203,21 @@ def _roles(whole: Comparison) -> list[DeclaredLayout]:
 def _parts(kind: type[Kind], whole: Comparison, samples: Sequence[Sample]) -> Kind:
     for sample in samples:
         sample.announce()
-    vocabularies = _among_rows(whole.vocabularies, samples)
     return kind(
         whole,
         samples[0],
         samples[1],
         base=samples[2] if len(samples) > 2 else None,
         layouts=(SampledLayout(samples[0]), SampledLayout(samples[1])),
-        vocabularies=vocabularies,
     )
 
 
 def _among_rows(
-    known: tuple[Vocabulary | None, Vocabulary | None], samples: Sequence[Sample]
+    known: tuple[Vocabulary | None, Vocabulary | None], samples: tuple[Sample, Sample]
 ) -> tuple[Vocabulary | None, Vocabulary | None]:
     """The tokens whose rows were read, of a and of b; those of one vocabulary at the same rows are looked up once."""
-    tables = [sample.roles.embedding for sample in samples[:2]]
-    rows = [
-        (0, 0) if table is None else sample.blocks[table][0] for table, sample in zip(tables, samples, strict=False)
-    ]
+    tables = [sample.roles.embedding for sample in samples]
+    rows = [(0, 0) if table is None else sample.blocks[table][0] for table, sample in zip(tables, samples, strict=True)]
     mine = _at_rows(known[0], rows[0])
     return mine, mine if known[0] is known[1] and rows[0] == rows[1] else _at_rows(known[1], rows[1])
 
