@@ -7,6 +7,7 @@ each of which is the nearest one to the value that the other side has there.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -62,16 +63,19 @@ def _are_four_bit_floats(rounded: np.ndarray, source: np.ndarray) -> bool:
     values, wanted = rounded[blocks], source[blocks]
     largest = np.abs(values).max(axis=1, keepdims=True)
     kept = largest[:, 0] > 0
-    counted, meant = (12 * side[kept] / largest[kept] for side in (values, wanted))
+    counted = 12 * values[kept] / largest[kept]
     if len(counted) < 0.9 * len(corners):
         return False
     levels = np.array([-level for level in TWELFTHS[:0:-1]] + list(TWELFTHS), dtype=float)
     middles = (levels[1:] + levels[:-1]) / 2
     at = levels[np.searchsorted(middles, counted)]
-    on_level = float(np.mean(np.abs(at - counted) < TWELFTHS_BLUR))
-    return min(on_level, float(np.mean(levels[np.searchsorted(middles, meant)] == at))) >= NEAREST
+    if float(np.mean(np.abs(at - counted) < TWELFTHS_BLUR)) < NEAREST:
+        return False
+    meant = 12 * wanted[kept] / largest[kept]
+    return float(np.mean(levels[np.searchsorted(middles, meant)] == at)) >= NEAREST
 
 
+@lru_cache(maxsize=64)
 def _corners(shape: tuple[int, ...], rows: int, columns: int) -> np.ndarray:
     """First row and first column of each block that is looked at, (blocks, 2)."""
     across = shape[1] // columns

@@ -117,12 +117,12 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     stored = stored_in(a, b) if relative < torch.finfo(torch.bfloat16).eps / 2 else None
     if stored is not None and relative < torch.finfo(stored).eps / 2:
         # Smaller than what the number format can hold: only noise leaves moves that tell what made them.
-        size = noise_below_rounding(a, b, stored)
+        size, spread = noise_below_rounding(a, b, stored), _smaller_spread(x, y)
         whole = replace(whole, below_rounding=True)
-        if size is None:
+        if size is None or spread == 0.0:
             return replace(whole, kind="recast")
         whole = replace(whole, along_a=_errors_apart(left, x), along_b=_errors_apart(left, y))
-        return replace(whole, kind="noise", amount=size / min(float(x.std()), float(y.std())))
+        return replace(whole, kind="noise", amount=size / spread)
     first_x, first_y = x, y
     x, y, scale = _rescaled(x, y, relative)
     if scale is not None:
@@ -155,8 +155,8 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     rank = None if sizes is None else _low_rank(sizes)
     if rank is not None:
         return replace(whole, kind="low_rank", amount=float(rank), coarser=_side_with_directions(matrix, rank, x, y))
-    if _is_white(matrix, sizes):
-        spread = min(float(x.std()), float(y.std()))
+    # Noise is told as a share of the spread, and a tensor of one number repeated has none.
+    if _is_white(matrix, sizes) and (spread := _smaller_spread(x, y)) > 0.0:
         return replace(whole, kind="noise", amount=float(left.std()) / spread)
     loose = loose_rounding(first_x, first_y)
     if loose is not None:
@@ -307,6 +307,10 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
 
 def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:
     return float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
+
+
+def _smaller_spread(x: torch.Tensor, y: torch.Tensor) -> float:
+    return min(float(x.std()), float(y.std()))
 
 
 def _share_set(values: torch.Tensor) -> float:

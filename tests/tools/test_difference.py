@@ -129,6 +129,12 @@ def test_noise_of_any_seed_is_noise(share: float, seed: int) -> None:
     assert found.amount == pytest.approx(share, rel=0.10)
 
 
+def test_a_tensor_of_one_number_has_no_spread_to_measure_noise_by() -> None:
+    constant = torch.full((64, 64), 100.0)
+    changed = constant + 0.1 * gaussian(64, 64)
+    assert compare_values(constant, changed).kind == compare_values(changed, constant).kind == "trained"
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5])
 def test_pruned_values(share: float) -> None:
     values = weights()
