@@ -10,8 +10,10 @@ from typing import Any, Literal
 from tools.errors import printable
 from tools.limits import TEXTS
 
-# The kinds of errors that say that a model of this name is nowhere.
-NOT_FOUND = ("not_found", "hub_not_found")
+# The kinds of errors that say that a name stands for no model, or for several.
+NOT_FOUND = (
+    "not_found", "hub_not_found", "empty_folder", "no_model_here", "several_models", "several_in_archive",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Memory:
 
     @property
     def not_found(self) -> tuple[str, ...]:
-        """The models of the last question that could not be found; its other models were not at fault."""
+        """The models of the last question whose names led to none; its other models were not at fault."""
         trouble = self.trouble or {}
         if trouble.get("kind") not in NOT_FOUND:
             return ()

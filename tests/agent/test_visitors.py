@@ -14,6 +14,7 @@ from agent.phrases import say
 from agent.reading import read
 from agent.turns import Done, remember
 from agent.wording import share
+from tools.errors import UserError
 
 S, B = "exhibits/llama3v/sibling", "exhibits/llama3v/base"
 LOST = "exhibits/llama3v/suspcet"
@@ -137,6 +138,18 @@ def test_a_name_that_was_not_found_is_the_one_that_is_mended(message: str) -> No
     memory = remember(Memory(), asked, [Done("1", "compare", {"a": LOST, "b": Y}, {"error": error})])
     intent = read(message, memory, shelf=SHELF)
     assert (intent.kind, intent.models) == ("compare", (X, Y))
+
+
+@pytest.mark.parametrize("message", ["I mean {}", "{}", "{} then", "我指的是{}", "用{}吧"])
+@pytest.mark.parametrize("folder", ["./both", "owner/both"])
+def test_a_file_named_after_its_folder_held_several_takes_its_place(message: str, folder: str) -> None:
+    asked = read(f"is {folder} copied from {Y}", shelf=SHELF)
+    for language in ("en", "zh"):
+        facts = {"name": folder, "address": folder, "file": "a.safetensors", "other": "b.safetensors", "count": 2}
+        error = UserError("several_models", **facts).as_dict(language) | {"names": [folder, Y]}
+        memory = remember(Memory(), asked, [Done("1", "compare", {"a": folder, "b": Y}, {"error": error})])
+        intent = read(message.format(f"{folder}/b.safetensors"), memory, shelf=SHELF)
+        assert (intent.kind, intent.models) == ("compare", (f"{folder}/b.safetensors", Y))
 
 
 @pytest.mark.parametrize("message", ["Describe ./README.md", "介绍一下 ./README.md"])
