@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tools.arguments import Arguments, language_asked_for
+from tools.arguments import Arguments, in_language, language_asked_for
 
 # Nothing about a conversation leaves this computer; read by the libraries when they are imported.
 for _switch in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING", "ANONYMIZED_TELEMETRY"):
@@ -18,15 +18,25 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+HELP = {
+    "agent": {"en": "Ask the assistant without a page.", "zh": "不用网页，直接向助手提问。"},
+    "ask": {"en": "one conversation: each argument is one turn", "zh": "一次对话：每个参数是一句话"},
+    "turns": {"en": "what you say, in English or Chinese", "zh": "要说的话，中文或英文"},
+    "json": {"en": "print one JSON list with an object per turn", "zh": "输出一个 JSON 列表，每句话对应一个对象"},
+    "lang": {"en": "language where a turn shows none", "zh": "看不出语言时所用的语言"},
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     language = language_asked_for(arguments)
-    parser = Arguments(prog="python -m agent", description="Ask the assistant without a page.", language=language)
+    told = in_language(HELP, language)
+    parser = Arguments(prog="python -m agent", description=told["agent"], language=language)
     commands = parser.add_subparsers(dest="command", required=True)
-    ask = commands.add_parser("ask", help="one conversation: each argument is one turn")
-    ask.add_argument("turns", nargs="+", metavar="TURN", help="what you say, in English or Chinese")
-    ask.add_argument("--json", action="store_true", help="print one JSON list with an object per turn")
-    ask.add_argument("--lang", choices=("en", "zh"), help="language where a turn shows none")
+    ask = commands.add_parser("ask", help=told["ask"], description=told["ask"])
+    ask.add_argument("turns", nargs="+", metavar="TURN", help=told["turns"])
+    ask.add_argument("--json", action="store_true", help=told["json"])
+    ask.add_argument("--lang", choices=("en", "zh"), help=told["lang"])
     given = parser.parse_args(arguments)
     logging.basicConfig(level=os.environ.get("WHOSE_WEIGHTS_LOG", "CRITICAL"), stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):

@@ -7,9 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lessons.reading import NAMES, lesson
-from tools.arguments import Arguments, language_asked_for
+from tools.arguments import Arguments, in_language, language_asked_for
 
 ENDINGS = (".md", ".html")
+HELP = {
+    "lessons": {
+        "en": "Lessons for a class, with numbers measured on the exhibits now. Without a name: the list.",
+        "zh": "课堂教案，其中的数字当场在展品上测得。不写名称则列出全部教案。",
+    },
+    "lang": {"en": "language of the lesson", "zh": "教案所用的语言"},
+    "sheet": {"en": "for .html; .md holds both", "zh": "用于 .html；.md 两者都有"},
+    "out": {
+        "en": "FILE.md or FILE.html; else Markdown is printed",
+        "zh": "FILE.md 或 FILE.html；不写则直接输出 Markdown",
+    },
+}
 ERRORS = {
     "no_ending": {
         "en": "Cannot tell the format from {name!r}. Let the name end in .md or .html.",
@@ -24,15 +36,13 @@ ERRORS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0 with a lesson or the list of them, 2 for what a user can mend."""
-    parser = Arguments(
-        prog="python -m lessons",
-        language=language_asked_for(arguments),
-        description="Lessons for a class, with numbers measured on the exhibits now. Without a name: the list.",
-    )
+    language = language_asked_for(arguments)
+    told = in_language(HELP, language)
+    parser = Arguments(prog="python -m lessons", description=told["lessons"], language=language)
     parser.add_argument("name", nargs="?", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--lang", choices=("en", "zh"), default="en")
-    parser.add_argument("--sheet", choices=("teacher", "students"), default="teacher", help="for .html; .md holds both")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="FILE.md or FILE.html; else Markdown is printed")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help=told["lang"])
+    parser.add_argument("--sheet", choices=("teacher", "students"), default="teacher", help=told["sheet"])
+    parser.add_argument("--out", type=Path, metavar="FILE", help=told["out"])
     asked = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

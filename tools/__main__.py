@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools.arguments import EXIT_USER_ERROR, Arguments, language_asked_for
+from tools.arguments import EXIT_USER_ERROR, Arguments, in_language, language_asked_for
 from tools.errors import UserError, printable
 
 # What a shell reports of a program that a closed pipe ended.
@@ -45,39 +45,35 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser(language: str) -> Arguments:
-    parser = Arguments(prog="python -m tools", description="Is model X a copy of model Y?", language=language)
+    from tools.words import HELP
+
+    told = in_language(HELP, language)
+    parser = Arguments(prog="python -m tools", description=told["tools"], language=language)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    compare = _command(commands, "compare", _compare, "compare two models, or many pairs")
-    compare.add_argument("x", nargs="?", metavar="X")
-    compare.add_argument("y", nargs="?", metavar="Y")
-    compare.add_argument("--base", metavar="Z", help="a model that both may come from")
-    compare.add_argument(
-        "--parents", nargs="+", metavar="P", default=[], help="X may be a merge of Y and of these models"
-    )
-    compare.add_argument("--pairs", metavar="FILE.csv", help="columns a, b, base, parents; one JSON object a line")
-    compare.add_argument("--behave", action="store_true", help="also run both models and fill `behaviour`")
-    compare.add_argument("--full", action="store_true", help="read all layers and values of large models")
-    compare.add_argument("--fresh", action="store_true", help="measure anew what was measured and kept before")
-    describe = _command(commands, "describe", _describe, "say what a model's files hold")
-    describe.add_argument("x", metavar="X")
-    stress = _command(commands, "stress", _stress, "disguise a model in every known way and try to recognise it")
-    stress.add_argument("x", metavar="X")
-    behave = _command(commands, "behave", _behave, "run two language models on the same prompts, clean and with noise")
-    behave.add_argument("x", metavar="X")
-    behave.add_argument("y", metavar="Y")
-    behave.add_argument("--control", metavar="C", help="a stranger to hold them against")
-    cache = _command(commands, "cache", _cache, "show what was kept of models on a hub and of comparisons, and where")
-    cache.add_argument("--clear", action="store_true", help="remove it")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], *models: str) -> Arguments:
+        made: Arguments = commands.add_parser(name, help=told[name], description=told[name])
+        for model in models:
+            # A comparison of pairs names none.
+            made.add_argument(model, nargs="?" if name == "compare" else None, metavar=model.upper())
+        made.add_argument("--json", action="store_true", help=told["json"])
+        made.add_argument("--lang", choices=("en", "zh"), default="en", help=told["lang"])
+        made.add_argument("--seed", type=int, default=0, help=told["seed"])
+        made.set_defaults(run=run)
+        return made
+
+    compare = command("compare", _compare, "x", "y")
+    compare.add_argument("--base", metavar="Z", help=told["base"])
+    compare.add_argument("--parents", nargs="+", metavar="P", default=[], help=told["parents"])
+    compare.add_argument("--pairs", metavar="FILE.csv", help=told["pairs"])
+    compare.add_argument("--behave", action="store_true", help=told["behave_too"])
+    compare.add_argument("--full", action="store_true", help=told["full"])
+    compare.add_argument("--fresh", action="store_true", help=told["fresh"])
+    command("describe", _describe, "x")
+    command("stress", _stress, "x")
+    command("behave", _behave, "x", "y").add_argument("--control", metavar="C", help=told["control"])
+    command("cache", _cache).add_argument("--clear", action="store_true", help=told["clear"])
     return parser
-
-
-def _command(commands: Any, name: str, run: Any, text: str) -> Arguments:
-    command: Arguments = commands.add_parser(name, help=text, description=text)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text")
-    command.add_argument("--seed", type=int, default=0)
-    command.set_defaults(run=run)
-    return command
 
 
 def _compare(options: argparse.Namespace) -> int:

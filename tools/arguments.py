@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from tools.errors import UserError
+from tools.errors import LANGUAGES, UserError
 
 EXIT_USER_ERROR = 2
 # argparse hands its finding on as an English sentence and nothing else (Python 3.11 and 3.12).
@@ -22,16 +22,25 @@ _FINDINGS = {
     "argument_without_value": r"argument (?P<argument>.+?): expected (?:at least )?one argument",
     "argument_with_value": r"argument (?P<argument>.+?): ignored explicit argument (?P<value>.+)",
 }
-_USAGE = {"en": "usage: ", "zh": "用法："}
+# What argparse itself puts around the help, and what stands there in Chinese.
+_AROUND = {
+    "usage: ": "用法：",
+    "positional arguments:": "位置参数：",
+    "options:": "选项：",
+    "show this help message and exit": "显示这份说明后退出",
+}
 
 
 class Arguments(argparse.ArgumentParser):
-    """A parser that words its errors from tools.errors; the exit status is 2, and the usage comes first."""
+    """A parser that words its errors from tools.errors; the exit status is 2, and the usage comes first.
+
+    What it is given as help is in the reader's language already; what argparse puts around it is worded here.
+    """
 
     def __init__(self, *args: Any, language: str = "en", **options: Any) -> None:
-        """`language` is that of the errors, also in the commands inside."""
+        """`language` is that of the reader, also in the commands inside."""
         super().__init__(*args, **options)
-        self.language = language if language in _USAGE else "en"
+        self.language = language if language in LANGUAGES else "en"
 
     def add_subparsers(self, **options: Any) -> Any:
         """Return what makes the parsers of commands; they speak the same language."""
@@ -39,7 +48,16 @@ class Arguments(argparse.ArgumentParser):
 
     def format_usage(self) -> str:
         """Return how the command is written."""
-        return super().format_usage().replace(_USAGE["en"], _USAGE[self.language], 1)
+        return self._worded(super().format_usage())
+
+    def format_help(self) -> str:
+        """Return how the command is written and what each part of it means."""
+        return self._worded(super().format_help())
+
+    def _worded(self, text: str) -> str:
+        for english, chinese in _AROUND.items() if self.language == "zh" else ():
+            text = text.replace(english, chinese, 1)
+        return text
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and the way out, and leave."""
@@ -61,3 +79,8 @@ def language_asked_for(arguments: Sequence[str] | None) -> str:
     early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--lang", nargs="?")
     return early.parse_known_args(arguments)[0].lang or "en"
+
+
+def in_language(texts: Mapping[str, Mapping[str, str]], language: str) -> dict[str, str]:
+    """Texts by their keys, each in a language, or in English where there is none of that name."""
+    return {key: words.get(language, words["en"]) for key, words in texts.items()}

@@ -178,6 +178,22 @@ def test_wrong_arguments_are_worded_in_the_readers_language(
     assert set(kinds) == {kind}
 
 
+@pytest.mark.parametrize("command", [(), ("compare",), ("describe",), ("stress",), ("behave",), ("cache",)])
+def test_the_help_is_in_the_readers_language(capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    for language in ("en", "zh"):
+        with pytest.raises(SystemExit) as left:
+            main([*command, "--help", "--lang", language])
+        assert left.value.code == 0
+        said = capsys.readouterr().out
+        assert bool(HAN.search(said)) == (language == "zh")
+        # Names of commands, options and columns, and what stands for a value, stay what they are.
+        own = re.sub(
+            r"[A-Z.]+csv|\b(?:compare|describe|stress|behave|cache|python -m tools|base|parents|a|b)\b", "", said
+        )
+        own = re.sub(r"--?\w+|\b[A-Z]+\b|\{en,zh\}|`behaviour`", "", own)
+        assert language == "en" or re.findall(r"[A-Za-z]{2,}", own) == []
+
+
 def test_what_argparse_says_in_new_words_is_still_a_sentence() -> None:
     assert finding("a sentence that this version never says").kind == "bad_arguments"
 

@@ -10,6 +10,7 @@ from tools.words.changes import CHANGE_DETAILS, CHANGES, DIRECTIONS
 from tools.words.findings import REASONS, TOKENIZERS
 from tools.words.forms import code, correlation, percent
 from tools.words.headings import TEXT
+from tools.words.help import HELP
 from tools.words.models import AMOUNTS, DESCRIBED, DISGUISES, amount_word
 from tools.words.probes import PROBES
 
@@ -23,6 +24,7 @@ __all__ = [
     "DESCRIBED",
     "DIRECTIONS",
     "DISGUISES",
+    "HELP",
     "NEXT",
     "NEXT_IF_UNDECIDED",
     "NEXT_WITH_BASE",
