@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from tools.checkpoint import Checkpoint
 
@@ -101,7 +102,7 @@ def _ids(table: dict[str, Any]) -> dict[str, int]:
 
 def _json_object(text: bytes) -> dict[str, object]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = orjson.loads(text)
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
