@@ -59,7 +59,7 @@ _FORMATS = ("safetensors", "torch", "gguf", "onnx")
 # What a trainer leaves beside the weights, in the same format.
 _TRAINER = re.compile(
     r"(training_args|rng_state\w*|random_states\w*|sampler\w*|dl_state_dict\w*|trainer_state"
-    r"|(\w+_)?(optim|optimizer|scheduler|scaler)(_\w+)?)\.\w+"
+    r"|(\w{1,40}_)?(optim|optimizer|scheduler|scaler)(_\w{1,40})?)\.\w+"
 )
 _NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>(\.\w+)+)")
 
