@@ -242,6 +242,39 @@ def with_new_tables(model: Small) -> Small:
     return Small(model.tensors | drawn, model.config, words)
 
 
+def read_unevenly(seed: int, spread: float = 1.2, along: float = 0.0) -> Held:
+    """Random layers that read a few channels, the same in every model, far more strongly than the others.
+
+    The logarithms of the channels' strengths have that spread; rows lie `along` one direction, the
+    same in every model, that many times as far as they are long otherwise.
+    """
+    width, units = 128, 512
+    draw, same = (torch.Generator().manual_seed(each) for each in (seed, 9))
+    channels = torch.exp(spread * torch.randn(width, generator=same))
+    direction = along * torch.randn(width, generator=same)
+    tensors = {f"{name}.weight": torch.randn(600, width, generator=draw) for name in ("model.embed_tokens", "lm_head")}
+    heights = {"self_attn.q": width, "self_attn.k": width, "self_attn.v": width, "mlp.gate": units, "mlp.up": units}
+    for layer in range(3):
+        for part, height in heights.items():
+            rows = torch.randn(height, width, generator=draw) + torch.randn(height, 1, generator=draw) * direction
+            tensors[f"model.layers.{layer}.{part}_proj.weight"] = rows * channels
+        for part, length in (("self_attn.o", width), ("mlp.down", units)):
+            tensors[f"model.layers.{layer}.{part}_proj.weight"] = torch.randn(width, length, generator=draw)
+    return Held(tensors, {"model_type": "llama", "num_attention_heads": 4, "hidden_size": width})
+
+
+def with_tables_of(model: Held, layers: Held) -> Held:
+    """The layers of one model behind the token table and the head of another."""
+    tables = {name: values for name, values in model.tensors.items() if "layers" not in name}
+    return Held(layers.tensors | tables, layers.config)
+
+
+def share_of_tables(model: Held) -> float:
+    """The share of a model's numbers that lie in its token table and its head."""
+    sizes = {name: values.numel() for name, values in model.tensors.items()}
+    return sum(size for name, size in sizes.items() if "layers" not in name) / sum(sizes.values())
+
+
 def logits(model: torch.nn.Module) -> torch.Tensor:
     tokens = sentences(0, 5, count=4)
     with torch.no_grad():

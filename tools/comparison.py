@@ -21,7 +21,6 @@ from tools.difference import Difference, compare_values
 from tools.errors import Cancelled
 from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
 from tools.matching import (
-    best_by_chance,
     best_partners,
     centred_unit_rows,
     cosines,
@@ -29,6 +28,7 @@ from tools.matching import (
     one_to_one,
     order_agreement,
     spread_indices,
+    stand_out,
 )
 from tools.moments import rotation_of, spreads_alike, turning_layers
 from tools.names import has_role
@@ -68,8 +68,8 @@ SKETCH_VALUES = 8192
 ALIKE = 0.25
 # Best partners resemble each other by choice alone; moved rows must do so clearly more.
 MOVED_ALIKE = 0.5
-# Where units or rows stayed in place those are alike too, but less than partners; so are partners of strangers.
-STAYED, CHOSEN = 1.2, 1.5
+# Where units or rows stayed in place those are alike too, but less than partners.
+STAYED = 1.2
 # Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
 CLEARLY_ALIKE = 0.8
 FEWEST_VALUES = 256
@@ -362,12 +362,12 @@ class Comparison:
                 prints_b = np.stack([fingerprint(_turned(self.b.read(n), axis)) for n in names_b])
                 for i, j in zip(*linear_sum_assignment(prints_a @ prints_b.T, maximize=True), strict=True):
                     self.check()
-                    similarity = cosines(_turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis))
+                    mine, theirs = _turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis)
+                    similarity = cosines(mine, theirs)
                     partners = best_partners(similarity)
                     moved = float(similarity[np.arange(len(partners)), partners].mean())
                     in_place = float(np.diagonal(similarity).mean())
-                    features = int(np.prod(shape)) // shape[axis]
-                    if moved >= max(MOVED_ALIKE, STAYED * in_place, CHOSEN * best_by_chance(shape[axis], features)):
+                    if moved >= max(MOVED_ALIKE, STAYED * in_place) and stand_out(moved, [mine], [theirs]):
                         found.append(TensorPair(names_a[i], names_b[j], axis, partners))
             used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
             rest_a = [x for x, _ in left if x not in used_a]
@@ -440,11 +440,10 @@ class Comparison:
             return []
         similarity = self._similarity(units, np.arange(units.a.width))
         partners = best_partners(similarity)
-        # In a narrow layer even strangers' units find some unit that resembles them.
-        chance = best_by_chance(units.a.width, units.a.features * len(units.members))
         alike = float(similarity[np.arange(len(partners)), partners].mean()) / len(units.members)
         in_place = float(np.diagonal(similarity).mean()) / len(units.members)
-        if alike < max(ALIKE, STAYED * in_place, CHOSEN * chance):
+        views = [[self.vectors(side, pair[k]) for pair in units.members] for k, side in enumerate(SIDES)]
+        if alike < max(ALIKE, STAYED * in_place) or not stand_out(alike, *views):
             return []
         return list(self._whole_tensors(units, partners))
 

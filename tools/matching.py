@@ -18,6 +18,11 @@ UNITS_PER_DIRECTION = 2
 UNITS_AT_ONCE = 2048
 # Less alike than anything whose likeness lies between -1 and 1.
 FORBIDDEN = -10.0
+# The share of the way from what chance reaches to "the same" that partners must go: strangers 0.17 at most, copies under
+# noise of their own size 0.4.
+STANDS_OUT = 0.25
+# Mixtures of units that stand for units with nothing in common: as many as are matched elsewhere.
+MIXTURES = 512
 
 
 def centred_unit_rows(vectors: Vectors) -> Vectors:
@@ -134,9 +139,25 @@ def nearest_partners(
     return torch.cat(found)
 
 
-def best_by_chance(candidates: int, features: int) -> float:
-    """The largest cosine that one of so many random vectors has with a given one, about."""
-    return float(np.sqrt(2.0 * np.log(max(candidates, 2)) / features))
+def stand_out(alike: float, first: Sequence[Vectors], second: Sequence[Vectors]) -> bool:
+    """Whether partners that are so alike on average are clearly more so than units with nothing in common.
+
+    `first` and `second` are the units' descriptions, one or more of each side. What units with nothing in common reach
+    is measured: either side is matched with random mixtures of the other's units. These read the same channels and
+    directions as strongly, and are nobody's partners.
+    """
+    chance = max(_alike_when_mixed(first, second), _alike_when_mixed(second, first))
+    return alike - chance >= STANDS_OUT * (1.0 - chance)
+
+
+def _alike_when_mixed(first: Sequence[Vectors], second: Sequence[Vectors]) -> float:
+    """How alike the best partners are between random mixtures of first's units and second's units, on average."""
+    count = len(first[0])
+    shares = torch.randn(min(count, MIXTURES), count, generator=torch.Generator().manual_seed(count))
+    centred = [some.float() - some.float().mean(dim=0, keepdim=True) for some in first]
+    likeness = np.mean([cosines(shares @ x, y) for x, y in zip(centred, second, strict=True)], axis=0)
+    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    return float(likeness[rows, columns].mean())
 
 
 def order_agreement(partners: np.ndarray) -> float:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, TensorPair
+from tools.comparison import MOVED_ALIKE, SIDES, TensorPair
 from tools.followed import Followed, Names, Turned
-from tools.matching import best_by_chance, best_partners, cosines
+from tools.matching import best_partners, cosines, stand_out
 from tools.names import has_role, layer_of
 from tools.roles import HEAD_COUNTS
 from tools.sampling import Sample, row_count
@@ -98,5 +98,4 @@ def _order_of(*tables: Sequence[torch.Tensor]) -> np.ndarray | None:
     likeness = np.mean([cosines(mine.float(), theirs.float()) for mine, theirs in tables], axis=0)
     partners = best_partners(likeness)
     alike = float(likeness[np.arange(len(partners)), partners].mean())
-    chance = best_by_chance(len(partners), tables[0][0].shape[1] * len(tables))
-    return partners if alike >= max(MOVED_ALIKE, CHOSEN * chance) else None
+    return partners if alike >= MOVED_ALIKE and stand_out(alike, *zip(*tables, strict=True)) else None

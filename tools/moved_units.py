@@ -13,7 +13,6 @@ from tools.checkpoint import Checkpoint
 from tools.comparison import (
     ALIKE,
     BASES,
-    CHOSEN,
     IN_ORDER,
     SIDES,
     STAYED,
@@ -26,12 +25,12 @@ from tools.evidence import Evidence
 from tools.followed import Followed, Names, Turned
 from tools.gauge import reading_gains
 from tools.matching import (
-    best_by_chance,
     best_partners,
     cosines,
     nearest_partners,
     order_agreement,
     spread_indices,
+    stand_out,
 )
 from tools.reading import AlignedComparison
 from tools.roles import Layout
@@ -120,8 +119,8 @@ class PairedUnits:
         # Of a narrowed model the places beyond its end are no places.
         placed = chosen < layers[1].width
         in_place = float(likeness[placed, chosen[placed]].mean()) if placed.any() else 0.0
-        chance = best_by_chance(layers[1].width, views[0][0].shape[1] * len(places))
-        clear = alike >= max(ALIKE, STAYED * in_place, CHOSEN * chance)
+        compared = [views[0][i][chosen] for _, i, _ in places], [views[1][j] for _, _, j in places]
+        clear = alike >= max(ALIKE, STAYED * in_place) and stand_out(alike, *compared)
         members = tuple((layers[0].members[i], layers[1].members[j]) for _, i, j in places)
         in_order = order_agreement(partners) >= IN_ORDER
         return Partners(

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tools.comparison import CHOSEN, MOVED_ALIKE, SIDES, Basis, Side
+from tools.comparison import MOVED_ALIKE, SIDES, Basis, Side
 from tools.gauge import nearest_rotation
-from tools.matching import best_by_chance
 from tools.progress import stoppable
 from tools.reading import AlignedComparison
 
@@ -54,8 +53,7 @@ def order_by_tokens(aligned: AlignedComparison, basis: Basis) -> torch.Tensor | 
     likeness = columns[0].T @ columns[1]
     aligned.check()
     best, places = likeness.abs().max(dim=1)
-    clear = max(MOVED_ALIKE, CHOSEN * best_by_chance(width, len(tokens[0])))
-    if float(best.median()) < clear or len(places.unique()) < width:
+    if float(best.median()) < MOVED_ALIKE or len(places.unique()) < width:
         return None
     signs = likeness[torch.arange(width), places].sign()
     return torch.zeros(width, width).scatter_(1, places[:, None], signs[:, None])

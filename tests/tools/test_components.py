@@ -10,8 +10,19 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.small_models import Held, Small, tensors_of, trained, tuned
+from tests.sampled_models import answer, disguised, measured
+from tests.small_models import (
+    Held,
+    Small,
+    read_unevenly,
+    share_of_tables,
+    tensors_of,
+    trained,
+    tuned,
+    with_tables_of,
+)
 from tools.audit import compare
+from tools.changes import changes
 from tools.comparison import Comparison
 from tools.evidence import Evidence
 from tools.limits import TEXTS
@@ -249,3 +260,30 @@ def test_some_experts_of_another_mixture_are_a_shared_part(changes: tuple[Change
 def test_mixtures_of_their_own_are_independent(tmp_path: Path) -> None:
     a, b = mixture(3, (3, 5)).saved(tmp_path / "a"), mixture(4, (4, 1)).saved(tmp_path / "b")
     assert compare(a, b)["answer"] == "independent"
+
+
+READ_ALIKE = [(1.2, 0.0), (1.5, 0.0), (0.8, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "disguise", [(), (("shuffle_heads", "all"), ("shuffle_units", "all"))], ids=["plain", "shuffled"]
+)
+@pytest.mark.parametrize(("spread", "along"), READ_ALIKE)
+def test_layers_that_read_the_same_channels_strongly_are_not_related(
+    spread: float, along: float, disguise: Sequence[Change]
+) -> None:
+    model, other = (read_unevenly(seed, spread, along) for seed in (1, 2))
+    found = measured(disguised(with_tables_of(model, other), *disguise), model)
+    told = changes(found.models, found.findings, answer(found))
+    assert answer(found) == "shared_part" and [change["kind"] for change in told] == ["component_only"]
+    assert told[0]["amount"] == pytest.approx(share_of_tables(model), abs=0.01)
+
+
+@pytest.mark.parametrize(("spread", "along"), READ_ALIKE)
+def test_reordered_copies_that_read_a_few_channels_strongly_are_told(spread: float, along: float) -> None:
+    model = read_unevenly(1, spread, along)
+    disguise = ("shuffle_heads", "all"), ("shuffle_units", "all"), ("add_noise", 0.5)
+    found = measured(disguised(model, *disguise), model)
+    told = {change["kind"]: change["amount"] for change in changes(found.models, found.findings, answer(found))}
+    assert answer(found) == "disguised_copy" and told.keys() == {"units_permuted", "heads_permuted", "noise"}
+    assert told["noise"] == pytest.approx(0.5, abs=0.02)

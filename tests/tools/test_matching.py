@@ -20,6 +20,7 @@ from tools.matching import (
     one_to_one,
     order_agreement,
     spread_indices,
+    stand_out,
     unpredicted,
 )
 
@@ -93,6 +94,24 @@ def test_a_shuffled_copy_is_put_in_order(order: list[int], seed: int) -> None:
     moved = vectors[torch.tensor(order)]
     partners = best_partners(cosines(vectors, moved))
     assert torch.equal(moved[torch.from_numpy(partners)], vectors)
+
+
+def partners_stand_out(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    likeness = np.mean([cosines(mine, theirs) for mine, theirs in zip(first, second, strict=True)], axis=0)
+    partners = best_partners(likeness)
+    return stand_out(float(likeness[np.arange(len(partners)), partners].mean()), first, second)
+
+
+@pytest.mark.parametrize("tensors", [1, 2])
+@pytest.mark.parametrize("shape", [(4, 256), (96, 32), (256, 128), (700, 64)])
+@pytest.mark.parametrize("spread", [0.0, 0.8, 1.5])
+def test_partners_stand_out_only_among_the_same_units(spread: float, shape: tuple[int, int], tensors: int) -> None:
+    channels = torch.exp(spread * random(shape[1], seed=90))
+    mine, theirs = ([channels * random(*shape, seed=10 * k + i) for i in range(tensors)] for k in range(2))
+    assert not partners_stand_out(mine, theirs) and not partners_stand_out(theirs, mine)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(shape[0]))
+    noisy = [(some + 0.5 * some.std() * random(*shape, seed=50 + i))[order] for i, some in enumerate(mine)]
+    assert partners_stand_out(mine, noisy) and partners_stand_out(noisy, mine)
 
 
 def test_order_agreement() -> None:

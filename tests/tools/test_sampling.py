@@ -10,7 +10,17 @@ import torch
 from scipy import stats
 
 from tests.sampled_models import DEEP, Counted, answer, disguised, measured
-from tests.small_models import HEADS, LAYERS, Held, fresh, tensors_of, trained, tuned
+from tests.small_models import (
+    HEADS,
+    LAYERS,
+    fresh,
+    read_unevenly,
+    share_of_tables,
+    tensors_of,
+    trained,
+    tuned,
+    with_tables_of,
+)
 from tools.audit import compare
 from tools.changes import changes
 from tools.checkpoint import Checkpoint
@@ -184,20 +194,6 @@ def test_turned_coordinates_and_new_tokens_are_seen_through_in_the_rows_that_are
     assert sum(copy.values.values()) <= sum(stranger.values.values())
 
 
-def read_unevenly(seed: int, *, units: int = 512, width: int = 128) -> Held:
-    """Random layers that read a few channels, the same in every model, far more strongly than the others."""
-    draw = torch.Generator().manual_seed(seed)
-    channels = torch.exp(1.2 * torch.randn(width, generator=torch.Generator().manual_seed(9)))
-    tensors = {f"{name}.weight": torch.randn(600, width, generator=draw) for name in ("model.embed_tokens", "lm_head")}
-    heights = {"self_attn.q": width, "self_attn.k": width, "self_attn.v": width, "mlp.gate": units, "mlp.up": units}
-    for layer in range(3):
-        for part, height in heights.items():
-            tensors[f"model.layers.{layer}.{part}_proj.weight"] = torch.randn(height, width, generator=draw) * channels
-        for part, length in (("self_attn.o", width), ("mlp.down", units)):
-            tensors[f"model.layers.{layer}.{part}_proj.weight"] = torch.randn(width, length, generator=draw)
-    return Held(tensors, {"model_type": "llama", "num_attention_heads": 4, "hidden_size": width})
-
-
 @pytest.mark.parametrize(("rows", "reordered"), [(32, False), (512, True)])
 def test_rows_are_put_in_order_only_where_all_are_there(
     rows: int, reordered: bool, monkeypatch: pytest.MonkeyPatch
@@ -206,7 +202,7 @@ def test_rows_are_put_in_order_only_where_all_are_there(
     model = read_unevenly(1)
     copy = disguised(model, ("shuffle_units", "all"))
     sample = sampled_comparison(declared_comparison(Comparison(copy, model)), Progress(None, None))
-    assert any(pair.partners is not None for pair in sample.tensor_pairs) == reordered
+    assert any(pair.partners is not None and pair.axis == 0 for pair in sample.tensor_pairs) == reordered
     found = measured(copy, model)
     told = changes(found.models, found.findings, answer(found), part=found.part)
     assert answer(found) == "disguised_copy" and [change["kind"] for change in told] == ["units_permuted"]
@@ -214,13 +210,11 @@ def test_rows_are_put_in_order_only_where_all_are_there(
 
 def test_layers_of_ones_own_behind_shared_tables_are_no_reordered_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.sampling.TENSOR_VALUES", 32 * 128)
-    model, other = read_unevenly(1), read_unevenly(2)
-    tables = {name: values for name, values in model.tensors.items() if "layers" not in name}
-    found = measured(Held(other.tensors | tables, other.config), model)
+    model = read_unevenly(1)
+    found = measured(with_tables_of(model, read_unevenly(2)), model)
     told = changes(found.models, found.findings, answer(found), part=found.part)
     assert answer(found) == "shared_part" and [change["kind"] for change in told] == ["component_only"]
-    sizes = [sum(values.numel() for values in part.values()) for part in (tables, model.tensors)]
-    assert told[0]["amount"] == pytest.approx(sizes[0] / sizes[1], abs=0.02)
+    assert told[0]["amount"] == pytest.approx(share_of_tables(model), abs=0.02)
 
 
 def test_the_small_models_have_what_is_read_of_them() -> None:
