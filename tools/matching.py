@@ -18,8 +18,8 @@ UNITS_PER_DIRECTION = 2
 UNITS_AT_ONCE = 2048
 # Less alike than anything whose likeness lies between -1 and 1.
 FORBIDDEN = -10.0
-# The share of the way from what chance reaches to "the same" that partners must go: strangers 0.17 at most, copies under
-# noise of their own size 0.4.
+# The share of the way from what chance reaches to being the same that partners must go: strangers 0.17 at most, copies
+# under noise of their own size 0.4.
 STANDS_OUT = 0.25
 # Mixtures of units that stand for units with nothing in common: as many as are matched elsewhere.
 MIXTURES = 512

@@ -57,6 +57,9 @@ def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
     uneven = sum(row["n"] for row in compared if row["kind"] not in TRAINING_FREE_KINDS)
     if not compared or uneven < LEAST_UNEVEN * sum(row["n"] for row in compared):
         return None
+    if any(row["table"] and row["kind"] == "equal" for row in compared):
+        # A mean mixes token tables too; layers of one's own behind copied ones can resemble the other's a little, all alike.
+        return None
     asked = [row for row in compared if not row["table"]] or compared
     found = [merge for side in SIDES if (merge := _merged(asked, side)) is not None]
     return found[0] if len(found) == 1 else None

@@ -64,3 +64,12 @@ def test_either_way_round_is_no_answer() -> None:
     assert merge_of([row] * 4) is None
     one_way = {**row, "sizes": [1.0, 0.5**0.5], "weight_of_b": 1.0}
     assert merge_of([one_way] * 4) == Merge("b", 0.5)
+
+
+def test_a_mean_mixes_token_tables_too() -> None:
+    row = {
+        "n": 1000, "kind": "trained", "sizes": [1.0, 0.5**0.5], "weight_of_a": 0.5, "weight_of_b": 1.0, "table": False
+    }  # fmt: skip
+    mixed, copied = ({**row, "table": True, "kind": kind} for kind in ("trained", "equal"))
+    assert merge_of([*[row] * 4, mixed]) == Merge("b", 0.5)
+    assert merge_of([*[row] * 4, copied]) is None
