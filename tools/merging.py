@@ -58,7 +58,7 @@ def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
     if not compared or uneven < LEAST_UNEVEN * sum(row["n"] for row in compared):
         return None
     if any(row["table"] and row["kind"] == "equal" for row in compared):
-        # A mean mixes token tables too; layers of one's own behind copied ones can resemble the other's a little, all alike.
+        # A mean mixes token tables too. Layers of one's own behind copied ones can all be alike a little.
         return None
     asked = [row for row in compared if not row["table"]] or compared
     found = [merge for side in SIDES if (merge := _merged(asked, side)) is not None]
