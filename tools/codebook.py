@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tools.matching import spread_indices
+from tools.steps import LEAST_OF_STEP
 
 # Blocks in which published formats share a scale: values in a row, or a tile of rows and columns.
 BLOCKS = ((1, 16), (1, 32), (1, 64), (1, 4096), (128, 128))
@@ -72,6 +73,8 @@ def _are_four_bit_floats(rounded: np.ndarray, source: np.ndarray) -> bool:
     if float(np.mean(np.abs(at - counted) < TWELFTHS_BLUR)) < NEAREST:
         return False
     meant = 12 * wanted[kept] / largest[kept]
+    if float(np.mean((counted - meant) ** 2)) < LEAST_OF_STEP**2:
+        return False
     return float(np.mean(levels[np.searchsorted(middles, meant)] == at)) >= NEAREST
 
 
@@ -94,9 +97,13 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
     levels = np.unique(values)
     if len(levels) > most:
         return None
-    middles = (levels[1:] + levels[:-1]) / 2
-    nearest = levels[np.searchsorted(middles, wanted)]
-    if float(np.mean(nearest == values)) < NEAREST:
+    middles, gaps = (levels[1:] + levels[:-1]) / 2, np.diff(levels)
+    nearest = np.searchsorted(middles, wanted)
+    if float(np.mean(levels[nearest] == values)) < NEAREST:
+        return None
+    # One level alone has no step, and tells nothing.
+    steps = np.minimum(np.append(gaps, np.inf), np.append(np.inf, gaps))[nearest]
+    if float(np.median(np.abs(wanted - values) / steps)) < LEAST_OF_STEP:
         return None
     return len(levels) + (not kept.all())
 

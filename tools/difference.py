@@ -16,7 +16,7 @@ from tools.codebook import codebook_bits
 from tools.loose_rounding import loose_rounding
 from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
-from tools.steps import GRID_TOLERANCE, gaps_between, step_of
+from tools.steps import GRID_TOLERANCE, LEAST_OF_STEP, gaps_between, step_of
 
 Kind = Literal[
     "equal", "recast", "rescaled", "quantised", "quantised_loosely",
@@ -179,11 +179,13 @@ def _quantised(
         flat = [_flat_blocks(_rows(values, turn), x, y) for values in own]
         if any(flat):
             # Small steps of an optimiser are flat too; rounding leaves one side on a grid.
-            grid_a, grid_b = (rounding_grid(_rows(side, turn)) for side in (x, y))
-            if grid_a is not None and grid_b is None and _block_of(grid_a) in flat[0]:
-                return _fewest_bits(grid_a, _rows(x, turn), _rows(y, turn)), "a"
-            if grid_b is not None and grid_a is None and _block_of(grid_b) in flat[-1]:
-                return _fewest_bits(grid_b, _rows(y, turn), _rows(x, turn)), "b"
+            rows = [_rows(side, turn) for side in (x, y)]
+            grids = [rounding_grid(side) for side in rows]
+            for k, grid in enumerate(grids):
+                if grid is None or grids[1 - k] is not None or _block_of(grid) not in flat[-k]:
+                    continue
+                if _as_large_as_rounding(own[-k], grid, rows[k]):
+                    return _fewest_bits(grid, rows[k], rows[1 - k]), "b" if k else "a"
     bits_a, bits_b = codebook_bits(x, y), codebook_bits(y, x)
     if bits_a is not None and bits_b is None:
         return Grid(bits_a, None), "a"
@@ -203,6 +205,14 @@ def _is_flat(kurtosis: float, x: torch.Tensor, y: torch.Tensor) -> bool:
     if not FLAT_KURTOSIS <= kurtosis < FLAT_KURTOSIS_16_BIT:
         return kurtosis < FLAT_KURTOSIS
     return all(torch.equal(side, side.to(torch.bfloat16).double()) for side in (x, y))
+
+
+def _as_large_as_rounding(difference: torch.Tensor, grid: Grid, coarse: torch.Tensor) -> bool:
+    """Whether a difference is as large as rounding to the grid leaves it, not a little change of what stood on it."""
+    size = grid.group or coarse.shape[1]
+    blocks = coarse.reshape(-1)[: coarse.numel() // size * size].reshape(-1, size)
+    steps = (blocks.amax(dim=1) - blocks.amin(dim=1)) / (2**grid.bits - 1)
+    return float(difference.square().mean()) >= (LEAST_OF_STEP**2) * float(steps.square().mean())
 
 
 def _block_of(grid: Grid) -> int:

@@ -8,6 +8,9 @@ import numpy as np
 GRID_TOLERANCE, OF_GAPS = 0.12, 0.9
 # A grid of eight bits has so many steps.
 MOST_STEPS = 300
+# Rounding leaves errors of 0.29 steps (root mean square), less where many values are zero. Far less is a little change
+# of what stood on the grid.
+LEAST_OF_STEP = 0.05
 
 
 def gaps_between(block: np.ndarray) -> np.ndarray:

@@ -99,6 +99,17 @@ def test_quantised_in_blocks(bits: int, seed: int) -> None:
         assert found.coarser == "b"
 
 
+@pytest.mark.parametrize("size", [0.001, 0.006, 0.015])
+@pytest.mark.parametrize("grid", [rounded_rows(weights(), 4), rounded_blocks(weights())], ids=["rows", "blocks"])
+def test_a_little_change_of_what_stood_on_a_grid_is_no_rounding(grid: torch.Tensor, size: float) -> None:
+    # Few steps of an optimiser move every value by about as much.
+    even = gaussian(*grid.shape).sign() * (1 + 0.2 * gaussian(*grid.shape, seed=1))
+    stepped = both_ways(grid, grid + size * grid.std() * even)
+    assert stepped.kind == "trained" and stepped.relative_size == pytest.approx(size, rel=0.1)
+    blurred = both_ways(grid, noisy(grid, size))
+    assert blurred.kind == "noise" and blurred.amount == pytest.approx(size, rel=0.1)
+
+
 def test_quantised_and_stored_in_half() -> None:
     assert both_ways(weights(), rounded_blocks(weights()).half()).kind == "quantised"
 
