@@ -174,7 +174,8 @@ class FollowUps(Measurements):
         if result["answer"] == "independent":
             text = self.say("direction_none")
         elif way == "unknown":
-            text = self.say("direction_unknown")
+            told = str(summary.get("direction") or "") if result["direction"].get("changed") else ""
+            text = self.as_code(result, told) if told else self.say("direction_unknown")
         else:
             names = {side: model_name(result[side]["name"]) for side in ("a", "b")}
             said = str(summary.get("direction") or "")

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.merges import Tensors, dare, ties
-from benchmarks.zoo import Model, Recipe, Zoo, narrower, new_model, saved_model
+from benchmarks.zoo import Model, Part, Recipe, Zoo, narrower, new_model, saved_model
 from tools.checkpoint import Checkpoint
 from tools.gauge import residual_axes
 from tools.names import block_of, has_role
@@ -387,23 +387,25 @@ def same_start(subject: Subject) -> Path:
     return subject.zoo.model(subject.recipe.name, 600 + subject.seed, "other", start=subject.seed)
 
 
-def adapted(subject: Subject, rank: int = 4) -> Path:
-    """A trained adapter of that rank merged into the attention and MLP matrices."""
+def adapted(subject: Subject, rank: int = 4, part: Part = "other", only: str = "") -> Path:
+    """A trained adapter of that rank merged into the attention and MLP matrices, or those `only` (a pattern) names."""
 
     def make() -> Model:
         model = saved_model(subject.parent)
         torch.manual_seed(subject.seed)
-        chosen = [n for n, p in model.named_parameters() if p.dim() == 2 and block_of(n) is not None]
+        matrices = [n for n, p in model.named_parameters() if p.dim() == 2 and block_of(n) is not None]
+        chosen = [name for name in matrices if re.search(only, name)]
         for name in chosen:
             module = model.get_submodule(name.rpartition(".")[0])
             torch.nn.utils.parametrize.register_parametrization(module, "weight", Adapter(module.weight.shape, rank))
-        subject.zoo.trained(model, "other", subject.seed, 100, 3e-3, only=lambda n: n.endswith((".left", ".right")))
+        subject.zoo.trained(model, part, subject.seed, 100, 3e-3, only=lambda n: n.endswith((".left", ".right")))
         for name in chosen:
             module = model.get_submodule(name.rpartition(".")[0])
             torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
         return model
 
-    return kept(subject, f"adapted-{rank}", make)
+    said = (f"-{part}" if part != "other" else "") + ("-" + re.sub(r"\W+", "-", only) if only else "")
+    return kept(subject, f"adapted-{rank}{said}", make)
 
 
 class Adapter(torch.nn.Module):

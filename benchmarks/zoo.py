@@ -221,11 +221,13 @@ def train(
     teacher: Model | None = None,
     penalty: Callable[[Model], torch.Tensor] | None = None,
     only: Callable[[str], bool] | None = None,
+    decay: float = 0.1,
 ) -> None:
     """Train in place on random windows drawn from `seed`: AdamW, warm-up, cosine schedule.
 
     With a teacher the model learns its distributions instead of the texts; `penalty` is added to the loss; `only`
-    chooses which parameters move. The mean loss of every fiftieth is appended to `model.zoo_losses`.
+    chooses which parameters move, `decay` is the weight decay of the matrices. The mean loss of every fiftieth is
+    appended to `model.zoo_losses`.
     """
     draw = torch.Generator().manual_seed(seed)
     moving = [tensor for name, tensor in model.named_parameters() if only is None or only(name)]
@@ -234,7 +236,7 @@ def train(
     for tensor in moving:
         tensor.requires_grad_(True)
     groups = [
-        {"params": [tensor for tensor in moving if tensor.dim() > 1], "weight_decay": 0.1},
+        {"params": [tensor for tensor in moving if tensor.dim() > 1], "weight_decay": decay},
         {"params": [tensor for tensor in moving if tensor.dim() == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), foreach=True)

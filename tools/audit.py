@@ -202,10 +202,11 @@ def _found(
         merge = merge_of_parents(measured.models, measured.read, list(parents.values()))
     verdict = decide(findings, power, has_weights, measured.everything, merge is not None)
     parts = [one, other] + ([origin] if origin is not None else [])
+    way = direction(measured.models, findings, verdict.answer, measured.part, merge)
     return {
         "answer": verdict.answer,
         "changes": changes(measured.models, findings, verdict.answer, merge, [*names[:2], *parents], measured.part),
-        "direction": direction(measured.models, findings, verdict.answer, measured.part, merge),
+        "direction": way,
         "because": list(verdict.because),
         "strength": {"log10_pvalue": verdict.log10_pvalue, "words": verdict.words},
         "power": power if verdict.answer == "independent" else None,
@@ -226,6 +227,7 @@ def _found(
             parents=bool(parents),
             merged=merge is not None,
             described=not isinstance(findings.get("difference_shape"), Abstention),
+            directed=way["answer"] != "unknown",
         ),
     }
 

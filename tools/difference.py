@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tools.codebook import codebook_bits
+from tools.exactness import is_rounding, only_rounding, only_zeros
 from tools.loose_rounding import loose_rounding
 from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
@@ -71,7 +72,8 @@ class Difference:
     or a low-rank change were done to, where that shows. `group` is how many values share one step of a grid (None: a
     row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a that b
     holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms. `below_rounding`: smaller
-    than the rounding of the 16-bit format of both.
+    than the rounding of the 16-bit format of both. `alone`: the kind explains all of the difference, so that nothing
+    else was done to either side.
     """
 
     kind: Kind
@@ -89,6 +91,7 @@ class Difference:
     size_b: float = 0.0
     scales: int = 0
     below_rounding: bool = False
+    alone: bool = False
 
 
 def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
@@ -106,14 +109,14 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     relative = _relative(left, size_x, size_y)
     if relative == 0.0:
         return Difference("equal", 0.0, None, 1.0, 0.0, 0.0, moved=0.0, weight_of_a=1.0, weight_of_b=1.0,
-                          size_a=size_x, size_b=size_y)  # fmt: skip
+                          size_a=size_x, size_b=size_y, alone=True)  # fmt: skip
     whole = Difference(
         "trained", relative, None, both / (size_x * size_y), 0.0, 0.0,
         moved=_share_set(left), weight_of_a=both / size_x**2, weight_of_b=both / size_y**2,
         size_a=size_x, size_b=size_y,
     )  # fmt: skip
     if rounded is not None:
-        return replace(whole, kind="recast", coarser=rounded)
+        return replace(whole, kind="recast", coarser=rounded, alone=True)
     stored = stored_in(a, b) if relative < torch.finfo(torch.bfloat16).eps / 2 else None
     if stored is not None and relative < torch.finfo(stored).eps / 2:
         # Smaller than what the number format can hold: only noise leaves moves that tell what made them.
@@ -122,7 +125,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         if size is None or spread == 0.0:
             return replace(whole, kind="recast")
         whole = replace(whole, along_a=_errors_apart(left, x), along_b=_errors_apart(left, y))
-        return replace(whole, kind="noise", amount=size / spread)
+        return replace(whole, kind="noise", amount=size / spread, alone=True)
     first_x, first_y = x, y
     x, y, scale = _rescaled(x, y, relative)
     if scale is not None:
@@ -143,21 +146,28 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
             zeros = (values == 0) & (others != 0)
             share = int(zeros.sum()) / zeros.numel()
             if share > PRUNED_SHARE and float(left[~zeros].norm()) < 1e-3 * float(left.norm()):
-                return replace(whole, kind="pruned", amount=share, coarser=side)
+                alone = scale is None and only_zeros(x, y, zeros)
+                return replace(whole, kind="pruned", amount=share, coarser=side, alone=alone)
     quantised = _quantised(first_x, first_y, left, scale)
     if quantised is not None:
         grid, coarser = quantised
         if scale is not None:
             whole = _along_the_scales(whole, first_x, first_y, scale)
-        return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser)
+        # In the measure of the rounded side.
+        undone = torch.ones_like(x) if scale is None else scale
+        coarse, fine = (first_x, y / undone) if coarser == "a" else (first_y, x * undone)
+        alone = only_rounding(_rows(coarse, False), _rows(fine, False), grid.group, scaled=scale is not None)
+        return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser,
+                       alone=alone and (scale is None or whole.scales > 0))  # fmt: skip
     matrix = left.reshape(left.shape[0], -1)
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)
     if rank is not None:
-        return replace(whole, kind="low_rank", amount=float(rank), coarser=_side_with_directions(matrix, rank, x, y))
+        added_to, alone = _side_with_directions(matrix, rank, x, y)
+        return replace(whole, kind="low_rank", amount=float(rank), coarser=added_to, alone=alone and scale is None)
     # Noise is told as a share of the spread, and a tensor of one number repeated has none.
     if _is_white(matrix, sizes) and (spread := _smaller_spread(x, y)) > 0.0:
-        return replace(whole, kind="noise", amount=float(left.std()) / spread)
+        return replace(whole, kind="noise", amount=float(left.std()) / spread, alone=scale is None)
     loose = loose_rounding(first_x, first_y)
     if loose is not None:
         kind: Kind = "quantised" if loose.nearest else "quantised_loosely"
@@ -231,14 +241,16 @@ def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:
 
 def _side_with_directions(
     difference: torch.Tensor, rank: int, x: torch.Tensor, y: torch.Tensor
-) -> Literal["a", "b"] | None:
-    """The side to which a low-rank difference was added, or out of which its directions were projected.
+) -> tuple[Literal["a", "b"] | None, bool]:
+    """The side to which a low-rank difference was added, or out of which its directions were projected; and whether
+    the directions are all that differs.
 
     A matrix holds little along directions that were not made for it, and the sum about as much as was added. Only a
     projection leaves nothing at all, and then the other side is the one they were in.
     """
     left, sizes, right = torch.linalg.svd(difference, full_matrices=False)
     left, sizes, right = left[:, :rank], sizes[:rank], right[:rank]
+    alone = is_rounding(difference - (left * sizes) @ right, x, y)
     along, emptied = [], []
     for side in (x, y):
         matrix = side.reshape(side.shape[0], -1)
@@ -248,10 +260,10 @@ def _side_with_directions(
         usual = float(matrix.norm()) * math.sqrt(rank)
         emptied.append(min(float(written.norm()) * math.sqrt(height), float(read.norm()) * math.sqrt(width)) / usual)
     if min(emptied) < EMPTIED:
-        return "a" if emptied[0] < emptied[1] else "b"
+        return "a" if emptied[0] < emptied[1] else "b", alone
     if min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
-        return "a" if along[0] > along[1] else "b"
-    return None
+        return "a" if along[0] > along[1] else "b", alone
+    return None, alone
 
 
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:
@@ -312,7 +324,7 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
         return found
     grown = lengths[1] - lengths[0]
     along = [_errors_apart(grown - grown.mean(), side - side.mean()) for side in lengths]
-    return replace(found, scales=count, along_a=along[0], along_b=along[1])
+    return replace(found, scales=count, along_a=along[0], along_b=along[1], alone=found.kind == "rescaled")
 
 
 def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:

@@ -1,7 +1,8 @@
 """Which of two linked models came from which: reasons one by one; one that contradicts another silences both.
 
-A reason counts only where it is a trace that a change leaves on one side. How a model was trained leaves none that
-holds for every recipe (docs/log.md), so trained pairs without such a trace stay unknown.
+A reason counts only where it is a trace that a change leaves on one side, and makes a parent of the other only where
+nothing else lies between the two (`own_changes`): siblings have traces as well. How a model was trained leaves none
+that holds for every recipe (docs/log.md), so trained pairs stay unknown unless their base is named.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tools import own_changes
 from tools.changes import size_changes, sizes
 from tools.comparison import SIDES, Comparison, Side
 from tools.evidence import Evidence, Finding
@@ -50,6 +52,8 @@ def direction(
 ) -> dict[str, Any]:
     """Which model came from which, with reasons; unknown where the evidence does not say or contradicts itself.
 
+    Where siblings would leave the same traces it is unknown too, and `changed` is the side that has the traces told in
+    `because`.
     `part` is what was read of large models; reasons that would need more of their values are left out.
     `merge` is what named parents explain; whatever else differs came with them.
     """
@@ -66,6 +70,13 @@ def direction(
     said = [answer_ for answer_, reasons in votes.items() if reasons]
     if len(said) != 1:
         return {"answer": "unknown", "because": []}
+    # With the base named, what was added to it has told siblings from parent and child.
+    if not isinstance(findings.get("shared_additions"), Evidence):
+        shape, supposed = findings.get("difference_shape"), SIDES[said[0] == "b_from_a"]
+        if not isinstance(shape, Evidence) or own_changes.may_have_changes_of_its_own(
+            comparison, part or comparison, shape, supposed, votes[said[0]], in_part=answer == "shared_part"
+        ):
+            return {"answer": "unknown", "because": votes[said[0]], "changed": supposed}
     return {"answer": said[0], "because": votes[said[0]]}
 
 
@@ -98,12 +109,11 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
     if merge is not None:
         yield merge.side, "every tensor holds the same share of the other's, as a mean of models does"
         return
-    few_directions = "the few directions that differ were made for it"
     for kinds, reason in (
         (("recast",), "its values are the other's, rounded"),
         (QUANTISED_KINDS, "its values lie on a coarser grid"),
         (("pruned",), "its values are the other's, some set to zero"),
-        (("low_rank",), few_directions),
+        (("low_rank",), own_changes.FEW_DIRECTIONS),
     ):
         sides: dict[Side, float] = {
             side: sum(row["n"] for row in rows if row["kind"] in kinds and row["coarser"] == side) for side in SIDES
@@ -111,14 +121,14 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
         if max(sides.values()) > CLEARLY_MORE * min(sides.values()):
             yield max(SIDES, key=lambda side: sides[side]), reason
     for child in _grown([row for row in rows if row["kind"] == "low_rank" and row["coarser"] is None], "n"):
-        yield child, few_directions
+        yield child, own_changes.FEW_DIRECTIONS
     noisy = [row for row in rows if row["kind"] == "noise" and row["amount"] < LOUD_NOISE]
     if shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
         for child in _grown(noisy, "n"):
-            yield child, "the difference is independent of the other's values and raises this one's variance"
+            yield child, own_changes.NOISY
     # A grid tells the direction itself; tools scale by what they measured before they round.
     for child in _grown([row for row in rows if row["scales"] and row["coarser"] is None], "scales"):
-        yield child, "it was rescaled by factors that do not depend on the other's sizes"
+        yield child, own_changes.SCALED
 
 
 def _grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> Iterator[Side]:
@@ -137,9 +147,9 @@ def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: C
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     for change in size_changes(comparison, findings, part):
         if change["kind"] == "layers_removed":
-            yield "b" if change["where"]["larger"] == "a" else "a", "it has some of the other's layers"
+            yield "b" if change["where"]["larger"] == "a" else "a", own_changes.FEWER_LAYERS
         elif change["kind"] == "layers_repeated":
-            yield "a" if a.layers > b.layers else "b", "it has some of the other's layers twice"
+            yield "a" if a.layers > b.layers else "b", own_changes.MORE_LAYERS
         elif change["kind"] == "narrowed":
             yield "a" if a.width < b.width else "b", "it has some of the other's hidden units"
         elif change["kind"] == "experts_from_dense":
@@ -151,7 +161,7 @@ def _folded_gains(comparison: Comparison) -> Iterator[Reason]:
     folded = {side: _gains_are_one(comparison.layout(side)) for side in SIDES}
     for side, other in (SIDES, SIDES[::-1]):
         if folded[side] and not folded[other]:
-            yield side, "its norms' gains are folded into the weights, as one does before a rotation"
+            yield side, own_changes.FOLDED
 
 
 def _gains_are_one(layout: Layout) -> bool:
@@ -177,7 +187,7 @@ def _from_tokens(comparison: Comparison, *, everything: bool) -> Iterator[Reason
     for side, other in (SIDES, SIDES[::-1]):
         own, others = order[side], order[other]
         if own is not None and others is not None and own < NUMBERED_AT_RANDOM and others > NUMBERED_IN_ORDER:
-            yield side, "its tokens are not numbered in the order of its merges"
+            yield side, own_changes.RENUMBERED
     heights = comparison.a.shapes[names[0]][0], comparison.b.shapes[names[1]][0]
     if heights[0] == heights[1]:
         return
@@ -191,13 +201,13 @@ def _from_tokens(comparison: Comparison, *, everything: bool) -> Iterator[Reason
         return
     inner = places[-1] + 1 - len(places)
     if inner > min(heights) // 100 + 1:
-        yield small, "it lacks some of the other's tokens here and there"
+        yield small, own_changes.FEWER_TOKENS
     elif (
         inner == 0
         and everything
         and _untrained(comparison.checkpoint("b" if small == "a" else "a").read(table), min(heights))
     ):
-        yield "b" if small == "a" else "a", "it has extra token rows at the end that were hardly trained"
+        yield "b" if small == "a" else "a", own_changes.MORE_TOKENS
 
 
 def _merge_order(known: Vocabulary) -> float | None:
@@ -261,7 +271,7 @@ def _repeated_heads(comparison: Comparison) -> Iterator[Reason]:
             _cosine(blocks[:, place].flatten(), small.flatten()) for place in range(times)
         ):
             pooled[few] += 1
-    for found, reason in ((repeated, "it has each of the other's key and value heads several times"),
+    for found, reason in ((repeated, own_changes.REPEATED_HEADS),
                           (pooled, "its key and value heads are means of several of the other's")):  # fmt: skip
         low, high = sorted(SIDES, key=lambda side: found[side])
         if found[high] > CLEARLY_MORE * found[low]:

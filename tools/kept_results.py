@@ -196,6 +196,7 @@ def _is_contract(found: Mapping[str, Any]) -> bool:
         and _is_number(strength["log10_pvalue"], or_none=True)
         and direction["answer"] in ("a_from_b", "b_from_a", "unknown")
         and all(reason in DIRECTIONS["because"] for reason in direction["because"])
+        and direction.get("changed") in ("a", "b", None)
         and all(_is_change(change) for change in found["changes"])
         and all(roles[name] == finding["role"] and _is_finding(finding) for name, finding in findings.items())
         and set(found["because"]) <= set(findings)

@@ -55,6 +55,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Without the common base, two models made from one third model cannot be told from parent and child.",
         "zh": "如果不指出共同的基座，就无法区分“一个来自另一个”和“两个都来自第三个模型”。",
     },
+    "nearly_the_parent": {
+        "en": "What is taken for the parent may itself be a copy of the true parent, as long as it differs from it by less "
+        "than rounding or noise between the two can hide.",
+        "zh": "被认作母模型的一方，也可能只是真正母模型的副本：只要它与真正母模型的差别小到被两者之间的舍入或噪声盖住，就看不出来。",
+    },
     "same_start": {
         "en": "Models trained from one and the same random start look related, although neither was made from the other.",
         "zh": "从同一次随机初始化出发训练的两个模型也会显得有关联，尽管谁也不是由谁做成的。",
@@ -166,6 +171,7 @@ def limits(
     parents: bool = False,
     merged: bool = False,
     described: bool = True,
+    directed: bool = False,
 ) -> list[str]:
     """The English sentences that belong to an answer, most important first; see `translated` for the Chinese ones."""
     keys: list[str] = [reason] if reason in TEXTS else []
@@ -178,7 +184,7 @@ def limits(
         keys.append("by_digest")
     if answer in ("disguised_copy", "derived", "shared_part"):
         # Only a child holds several models in the shares of a mean.
-        unsure = [] if merged else ["siblings"]
+        unsure = [] if merged else ["nearly_the_parent" if directed else "siblings"]
         keys += ["base_believed"] if base else unsure
         keys += [] if merged else ["same_start"]
         keys += [] if described else ["not_described"]

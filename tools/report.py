@@ -140,6 +140,10 @@ def direction(result: Result, language: str = "en") -> str:
     sentence: str = DIRECTIONS[found["answer"]][language].format(**_names(result))
     because = [DIRECTIONS["because"][reason][language] for reason in found["because"]]
     joint = "; " if language == "en" else "；"
+    if changed := found.get("changed"):
+        child = _names(result)[changed]
+        said: str = DIRECTIONS["changed"][language].format(child=child, reasons=joint.join(because))
+        return said
     return (
         sentence
         if not because

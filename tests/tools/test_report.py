@@ -115,7 +115,7 @@ def test_everything_that_can_be_found_has_words(real: dict[str, Any]) -> None:
     assert set(REASONS) == set(PROBES) == {probe.name for probe in all_probes()}
     assert set(NEXT) == set(ANSWERS)
     assert len({words["icon"] for words in ANSWERS.values()}) == len(ANSWERS)
-    assert set(DIRECTIONS) == {"a_from_b", "b_from_a", "unknown", "because"}
+    assert set(DIRECTIONS) == {"a_from_b", "b_from_a", "unknown", "changed", "because"}
 
 
 @pytest.mark.skipif(not SCHEMA.is_file(), reason="the contract's schema, ../shared/result.schema.json, is absent")

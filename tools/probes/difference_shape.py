@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.comparison import Comparison
+from tools.comparison import SIDES, Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
@@ -29,6 +29,8 @@ REFERENCE = "method K1, residual anatomy; Marchenko and Pastur (1967) for the ed
 
 # After an estimated rotation, differences of this size are what rounding to a 16-bit format leaves.
 ROTATION_ERROR = 3e-3
+# Without that rounding no more is left than this, and what is was changed.
+ROTATION_ALONE = 1e-5
 # Noise below rounding: how far the logarithm of a tensor's may lie from the usual one, and the share of the numbers.
 ONE_SIZE, NEARLY_ALL = 0.15, 0.9
 # The least share of noise among the numbers that noise or training changed.
@@ -50,12 +52,13 @@ def measure(comparison: Comparison) -> Finding:
         # Rows or columns that were moved are found one tensor at a time; one turn that puts all in place tells more.
         gained = _likeness(layers_seen) > _likeness(layers)
         if turned is not None and gained and _related(layers_seen) > WHOLE * _numbers(layers_seen):
-            comparison, rotation = turned
+            stored, (comparison, rotation) = comparison, turned
             coordinates = "permuted" if is_permutation(rotation) else "rotated"
             rows = seen
             for row in rows:
                 if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
                     row["kind"] = "equal"
+                    row["alone"] = row["statistic"] < (ROTATION_ERROR if _is_16_bit(stored, row) else ROTATION_ALONE)
     if coordinates == "own" and merge_of(rows) is not None:
         # The smaller part of a merge resembles it little, but is there in every tensor alike.
         for row in rows:
@@ -86,6 +89,10 @@ def measure(comparison: Comparison) -> Finding:
     return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
 
 
+def _is_16_bit(comparison: Comparison, row: dict[str, Any]) -> bool:
+    return any(comparison.checkpoint(side).dtypes[row[side]] in ("bfloat16", "float16") for side in SIDES)
+
+
 def _doubt_noise(rows: list[dict[str, Any]]) -> None:
     """Single tensors look like noise after training too. Noise is not a small part of what training changed.
 
@@ -98,12 +105,12 @@ def _doubt_noise(rows: list[dict[str, Any]]) -> None:
         off = np.abs(np.log(sizes / weighted_median(sizes, counts)))
         if counts[off <= ONE_SIZE].sum() < NEARLY_ALL * sum(row["n"] for row in fine):
             for row in noisy:
-                row["kind"], row["amount"] = "recast", None
+                row["kind"], row["amount"], row["alone"] = "recast", None, False
     noisy = [row for row in rows if row["kind"] == "noise"]
     few, many = (sum(row["n"] for row in rows if row["kind"] == kind) for kind in ("noise", "trained"))
     if few < LEAST_NOISE * (few + many):
         for row in noisy:
-            row["kind"], row["amount"] = "trained", row["statistic"]
+            row["kind"], row["amount"], row["alone"] = "trained", row["statistic"], False
 
 
 def _related(rows: list[dict[str, Any]], as_it_lies: bool = False) -> int:
@@ -160,6 +167,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "reordered": pair.partners is not None,
                 "table": layout.is_table(pair.a),
                 "below_rounding": difference.below_rounding,
+                "alone": difference.alone,
                 "n": comparison.stands_for(pair),
             }
         )

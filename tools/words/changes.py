@@ -93,6 +93,11 @@ DIRECTIONS: dict[str, Any] = {
     "a_from_b": {"en": "The evidence points from {b} to {a}", "zh": "证据指向 {a} 来自 {b}"},
     "b_from_a": {"en": "The evidence points from {a} to {b}", "zh": "证据指向 {b} 来自 {a}"},
     "unknown": {"en": "Which of the two came first cannot be told.", "zh": "无法判断两者谁先谁后。"},
+    "changed": {
+        "en": "Which of the two came first cannot be told. {child} shows traces of a change ({reasons}), but they do not "
+        "explain all that lies between the two, so both may come from a third model.",
+        "zh": "无法判断两者谁先谁后。{child} 带有改动的痕迹（{reasons}），但这些痕迹解释不了两者之间的全部差别，因此两者也可能都来自第三个模型。",
+    },
     "because": {
         "its values are the other's, rounded": {
             "en": "its values are the other's, rounded", "zh": "它的数值是另一方舍入后的结果",

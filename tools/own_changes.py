@@ -1,0 +1,158 @@
+"""Whether the supposed parent may have changes of its own: both may come from a third model, and no direction holds.
+
+Each trace of a change says which side was changed, but siblings were changed too: of a rounded model and a fine-tune of
+one base the rounded one is on a grid, and came from neither. So a trace makes a parent only where it explains all that
+lies between the two: docs/decisions/0089-a-direction-needs-all-of-the-difference.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from tools.comparison import FEWEST_VALUES, SIDES, Comparison, Side
+from tools.difference import Difference, compare_values, rounding_grid
+from tools.evidence import Evidence
+
+# Reasons for a direction that explain something which differs, as `direction` gives them.
+FEWER_TOKENS = "it lacks some of the other's tokens here and there"
+MORE_TOKENS = "it has extra token rows at the end that were hardly trained"
+RENUMBERED = "its tokens are not numbered in the order of its merges"
+FEWER_LAYERS, MORE_LAYERS = "it has some of the other's layers", "it has some of the other's layers twice"
+REPEATED_HEADS = "it has each of the other's key and value heads several times"
+FOLDED = "its norms' gains are folded into the weights, as one does before a rotation"
+SCALED = "it was rescaled by factors that do not depend on the other's sizes"
+NOISY = "the difference is independent of the other's values and raises this one's variance"
+FEW_DIRECTIONS = "the few directions that differ were made for it"
+# A vector may differ by so many times what the matrices differ by, where noise or rounding was done to all.
+AS_MUCH = 3.0
+
+
+def may_have_changes_of_its_own(
+    models: Comparison, read: Comparison, shape: Evidence, child: Side, reasons: Collection[str], *, in_part: bool
+) -> bool:
+    """Whether anything differs that `reasons` for `child` do not explain.
+
+    `read` is what was read of the models. `in_part`: only a part is shared, and nothing else is asked about.
+    """
+    rows = shape.where["tensors"]
+    if in_part:
+        shared = [row for row in rows if row["kind"] != "unrelated"]
+        return not all(_is_explained(row, child, reasons) for row in shared)
+    rotated = shape.where["coordinates"] != "own"
+    if rotated and FOLDED not in reasons:
+        # Who was turned from whom does not show.
+        return True
+    return (
+        not all(_is_explained(row, child, reasons) for row in rows)
+        or (any(row["kind"] == "noise" for row in rows) and _parent_is_rounded(read, rows, child))
+        or not _sizes_are_explained(models, shape, reasons)
+        or not _matrices_are_explained(read, rows, child, reasons)
+        or not _tokens_are_explained(read, child, reasons)
+        or not (rotated or _vectors_are_explained(read, rows, child, reasons))
+    )
+
+
+def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str]) -> bool:
+    """Whether a tensor differs by nothing but what was done to the child."""
+    if not row["alone"]:
+        return False
+    if row["reordered"] and not (row["table"] and RENUMBERED in reasons):
+        # Either side may have been put into another order.
+        return False
+    if row["kind"] == "equal":
+        return True
+    if row["kind"] == "rescaled":
+        return SCALED in reasons
+    if row["kind"] == "noise":
+        return NOISY in reasons
+    if row["kind"] == "low_rank":
+        return row["coarser"] == child or (row["coarser"] is None and FEW_DIRECTIONS in reasons)
+    return bool(row["coarser"] == child)
+
+
+def _parent_is_rounded(comparison: Comparison, rows: list[dict[str, Any]], child: Side) -> bool:
+    """Whether the side without the noise stands on a grid: then it was rounded, from a third model perhaps."""
+    parent: Side = "b" if child == "a" else "a"
+    largest = max(rows, key=lambda row: int(row["n"]))
+    values = comparison.checkpoint(parent).read(largest[parent]).double()
+    return rounding_grid(values.reshape(len(values), -1)) is not None
+
+
+def _sizes_are_explained(models: Comparison, shape: Evidence, reasons: Collection[str]) -> bool:
+    """Whether layers, hidden units and tokens are as many on both sides, or why not is known."""
+    where = shape.where
+    if where["layers_of_a"] != where["layers_of_b"] and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
+        return False
+    heights = [
+        layout.checkpoint.shapes[layout.embedding][0] if layout.embedding is not None else 0
+        for layout in (models.layout_a, models.layout_b)
+    ]
+    told = heights[0] == heights[1] or not {FEWER_TOKENS, MORE_TOKENS}.isdisjoint(reasons)
+    return told and bool(where["units_of_a"] == where["units_of_b"])
+
+
+def _matrices_are_explained(
+    comparison: Comparison, rows: list[dict[str, Any]], child: Side, reasons: Collection[str]
+) -> bool:
+    """Whether every matrix of the parent was compared, or the child is known to lack it."""
+    parent: Side = "b" if child == "a" else "a"
+    layout, seen = comparison.layout(parent), {row[parent] for row in rows}
+    left = [
+        name
+        for name in layout.learned
+        if name not in seen and len(layout.checkpoint.shapes[name]) > 1 and not layout.is_table(name)
+        and layout.size(name) >= FEWEST_VALUES
+    ]  # fmt: skip
+    return not left or not {FEWER_LAYERS, MORE_LAYERS, REPEATED_HEADS}.isdisjoint(reasons)
+
+
+def _tokens_are_explained(comparison: Comparison, child: Side, reasons: Collection[str]) -> bool:
+    """Whether the rows that token tables of different heights share differ only by what was done to the child."""
+    tokens = comparison.shared_tokens
+    names = [comparison.layout(side).embedding for side in SIDES]
+    if tokens is None or names[0] is None or names[1] is None:
+        return True
+    if comparison.a.shapes[names[0]] == comparison.b.shapes[names[1]]:
+        return True
+    if comparison.a.shapes[names[0]][1:] != comparison.b.shapes[names[1]][1:]:
+        return False
+    rows = [
+        comparison.checkpoint(side).read(str(name))[torch.from_numpy(some)]
+        for side, name, some in zip(SIDES, names, tokens, strict=True)
+    ]
+    return _is_explained(_as_row(compare_values(rows[0], rows[1])), child, reasons)
+
+
+def _vectors_are_explained(
+    comparison: Comparison, rows: list[dict[str, Any]], child: Side, reasons: Collection[str]
+) -> bool:
+    """Whether gains and biases are equal, rounded on the child's side, or off by no more than noisy matrices are."""
+    ours, theirs = (comparison.checkpoint(child), comparison.checkpoint("b" if child == "a" else "a"))
+    noise = max((row["statistic"] for row in rows if row["kind"] == "noise"), default=0.0)
+    rounding = max((row["statistic"] for row in rows if row["kind"] in ("recast", "quantised")), default=0.0)
+
+    def is_explained(name: str, other: str) -> bool:
+        found = compare_values(ours.read(name), theirs.read(other))
+        if found.kind == "equal" or (found.alone and found.coarser == "a"):
+            return True
+        return found.relative_size <= AS_MUCH * (rounding if found.coarser == "a" else noise)
+
+    for name, shape in ours.shapes.items():
+        if len(shape) != 1 or name not in comparison.layout(child).learned:
+            continue
+        if (SCALED in reasons and name.endswith("bias")) or theirs.shapes.get(name, shape) != shape:
+            continue
+        alike = [other for other, its in theirs.shapes.items() if its == shape]
+        # With layers left out, or other names, the vector of one name may be another one.
+        if name in alike and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
+            alike = [name]
+        if alike and not any(is_explained(name, other) for other in alike):
+            return False
+    return True
+
+
+def _as_row(found: Difference) -> dict[str, Any]:
+    return {"kind": found.kind, "alone": found.alone, "coarser": found.coarser, "reordered": False, "table": True}
