@@ -47,6 +47,8 @@ LOW_RANK_ENERGY = 0.95
 LOW_RANK_CLIFF = 4.0
 # What a side holds along added directions, relative to what was added: parents 0.2, children 1.1 (trained adapters).
 LITTLE_ALONG, MUCH_ALONG = 0.5, 0.75
+# Of a direction whose size is so much above what any other directions hold, one sees for each alone whose it is.
+CLEARLY_ADDED = 0.15
 # What is left along directions that were projected out, relative to any other directions; 16-bit rounding leaves 0.01.
 EMPTIED = 0.03
 # Rows looked at for a grid.
@@ -155,7 +157,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
             whole = _along_the_scales(whole, first_x, first_y, scale)
         # In the measure of the rounded side.
         undone = torch.ones_like(x) if scale is None else scale
-        coarse, fine = (first_x, y / undone) if coarser == "a" else (first_y, x * undone)
+        coarse, fine = (a, y / undone) if coarser == "a" else (b, x * undone)
         alone = only_rounding(_rows(coarse, False), _rows(fine, False), grid.group, scaled=scale is not None)
         return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser,
                        alone=alone and (scale is None or whole.scales > 0))  # fmt: skip
@@ -251,14 +253,20 @@ def _side_with_directions(
     left, sizes, right = torch.linalg.svd(difference, full_matrices=False)
     left, sizes, right = left[:, :rank], sizes[:rank], right[:rank]
     alone = is_rounding(difference - (left * sizes) @ right, x, y)
-    along, emptied = [], []
+    along, emptied, own = [], [], []
     for side in (x, y):
         matrix = side.reshape(side.shape[0], -1)
         written, read = left.T @ matrix, matrix @ right.T
-        along.append(float((written @ right.T).diagonal().norm() / sizes.norm()))
+        held = (written @ right.T).diagonal()
+        own.append(held / sizes)
+        along.append(float(held.norm() / sizes.norm()))
         height, width = matrix.shape
         usual = float(matrix.norm()) * math.sqrt(rank)
         emptied.append(min(float(written.norm()) * math.sqrt(height), float(read.norm()) * math.sqrt(width)) / usual)
+    # What any other directions hold; b holds what was added to it, and a minus what was added to a.
+    usual = min(float(side.norm()) for side in (x, y)) / math.sqrt(difference.numel())
+    clear = sizes * CLEARLY_ADDED > usual
+    alone = alone and not bool((own[1][clear] > 0.5).any() and (own[0][clear] < -0.5).any())
     if min(emptied) < EMPTIED:
         return "a" if emptied[0] < emptied[1] else "b", alone
     if min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:

@@ -7,7 +7,7 @@ that holds for every recipe (docs/log.md), so trained pairs stay unknown unless 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +23,6 @@ from tools.roles import Layout
 from tools.verdict import HOLDS_ADDITIONS, QUANTISED_KINDS, Answer
 from tools.vocabulary import Vocabulary
 
-# Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
-ALONG, NOT_ALONG = 5.0, 3.0
 # Noise this loud gives no direction: a model averaged with a stranger looks like the quieter parent of its own parent.
 LOUD_NOISE = 0.5
 # A kind of difference speaks for a direction when it covers this share of the compared numbers.
@@ -120,26 +118,15 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
         }
         if max(sides.values()) > CLEARLY_MORE * min(sides.values()):
             yield max(SIDES, key=lambda side: sides[side]), reason
-    for child in _grown([row for row in rows if row["kind"] == "low_rank" and row["coarser"] is None], "n"):
+    for child in own_changes.grown([row for row in rows if row["kind"] == "low_rank" and row["coarser"] is None], "n"):
         yield child, own_changes.FEW_DIRECTIONS
     noisy = [row for row in rows if row["kind"] == "noise" and row["amount"] < LOUD_NOISE]
     if shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
-        for child in _grown(noisy, "n"):
+        for child in own_changes.grown(noisy, "n"):
             yield child, own_changes.NOISY
     # A grid tells the direction itself; tools scale by what they measured before they round.
-    for child in _grown([row for row in rows if row["scales"] and row["coarser"] is None], "scales"):
+    for child in own_changes.grown([row for row in rows if row["scales"] and row["coarser"] is None], "scales"):
         yield child, own_changes.SCALED
-
-
-def _grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> Iterator[Side]:
-    """The side with which the difference correlates, where it does not with the other: the sum, not the summand."""
-    total = sum(row[count] for row in rows)
-    if not total:
-        return
-    along = {side: abs(sum(row[f"along_{side}"] * row[count] ** 0.5 for row in rows)) / total**0.5 for side in SIDES}
-    low, high = sorted(SIDES, key=lambda side: along[side])
-    if along[high] > ALONG and along[low] < NOT_ALONG:
-        yield high
 
 
 def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None) -> Iterator[Reason]:

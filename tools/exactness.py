@@ -15,15 +15,17 @@ from tools.matching import spread_indices
 from tools.steps import gaps_between, step_of
 
 # Rows looked at, and values of a block where a row has no step of its own.
-ROWS, BLOCK = 24, 32
+ROWS, BLOCK = 256, 32
 # A block must show its step, and so many of the blocks.
 FEWEST_GAPS, OF_BLOCKS = 4, 0.75
-# Values beyond half a step: none but by the rounding of the steps themselves. A change of a hundredth of a step moves
-# about as many values across.
-HALF, HALF_SCALED, BEYOND = 0.51, 0.75, 0.004
+# No value of a rounded tensor lies beyond half a step, and a change of a hundredth of a step takes about one in a
+# hundred there. Steps that are stored in 16 bit are known less well, and so are scales that were undone.
+HALF, HALF_16_BIT, HALF_SCALED = 0.501, 0.51, 0.75
+BEYOND, BEYOND_16_BIT = 5e-4, 0.004
 # What few directions may leave, relative to the rounding of the format in which the sum is stored.
 ROUNDING_LEFT = 1.5
 ZEROS_ALONE = 1e-3
+SIXTEEN_BIT = (torch.bfloat16, torch.float16)
 
 
 def only_zeros(x: torch.Tensor, y: torch.Tensor, zeros: torch.Tensor) -> bool:
@@ -41,13 +43,16 @@ def is_rounding(rest: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> bool:
 def only_rounding(coarse: torch.Tensor, fine: torch.Tensor, group: int | None, scaled: bool = False) -> bool:
     """Whether every value went to the nearest level, `group` values with one step (None: a row), (rows, columns).
 
-    Levels are read off the steps; where number formats blur these, off the values in use. Scales that were undone
-    (`scaled`) are known only about.
+    Levels are read off the steps; where number formats blur these, off the values in use. `coarse` is in the format
+    in which it is stored. Scales that were undone (`scaled`) are known only about.
     """
-    half = HALF_SCALED if scaled else HALF
+    blurred = coarse.dtype in SIXTEEN_BIT
+    half = HALF_SCALED if scaled else HALF_16_BIT if blurred else HALF
+    most = BEYOND_16_BIT if blurred or scaled else BEYOND
     rows = torch.from_numpy(spread_indices(len(coarse), ROWS))
-    levels, values = coarse[rows].numpy(), fine[rows].numpy()
-    slack = (_spacing(coarse[rows]) / 2).numpy()
+    levels, values = coarse[rows].double().numpy(), fine[rows].double().numpy()
+    precision = torch.finfo(coarse.dtype if blurred else torch.float32).eps
+    slack = np.abs(levels) * precision / 2
     size = min(BLOCK if group is None else group, BLOCK, levels.shape[1])
     beyond, known, asked = 0, 0, 0
     for row, its, blur in zip(levels, values, slack, strict=True):
@@ -63,12 +68,12 @@ def only_rounding(coarse: torch.Tensor, fine: torch.Tensor, group: int | None, s
         off = np.abs(blocks[0] - blocks[1])[told]
         beyond += int((off > half * steps[told][:, None] + blocks[2][told]).sum())
     if known < OF_BLOCKS * asked or not known:
-        return _nearest_in_use(levels, values, slack, group, half)
-    return beyond <= BEYOND * known
+        return _nearest_in_use(levels, values, slack, group, half) <= most
+    return beyond <= most * known
 
 
-def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, group: int | None, half: float) -> bool:
-    """Whether no other level that is in use in the same block lies nearer."""
+def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, group: int | None, half: float) -> float:
+    """The share of the values to which another level that is in use in the same block lies nearer."""
     width = levels.shape[1] if group is None or levels.shape[1] % group else group
     beyond, count = 0, 0
     for row, its, blur in zip(*(side.reshape(-1, width) for side in (levels, values, slack)), strict=True):
@@ -76,7 +81,7 @@ def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, g
         nearest = np.abs(its[:, None] - used[None, :]).min(axis=1)
         beyond += int((np.abs(its - row) > nearest * (2 * half) + 2 * blur).sum())
         count += len(row)
-    return beyond <= BEYOND * max(count, 1)
+    return beyond / max(count, 1)
 
 
 def _step(block: np.ndarray) -> float:
@@ -86,7 +91,7 @@ def _step(block: np.ndarray) -> float:
 
 def _spacing(values: torch.Tensor) -> torch.Tensor:
     """The distance between numbers of the coarsest float format that holds the values, at each of them."""
-    for dtype in (torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16, torch.float16, torch.float32):
+    for dtype in (*SIXTEEN_BIT, torch.float32):
         if torch.equal(values.to(dtype).double(), values.double()):
             return values.double().abs() * torch.finfo(dtype).eps
     return values.double().abs() * math.ldexp(1.0, -52)

@@ -7,8 +7,8 @@ lies between the two: docs/decisions/0089-a-direction-needs-all-of-the-differenc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 
@@ -26,7 +26,11 @@ FOLDED = "its norms' gains are folded into the weights, as one does before a rot
 SCALED = "it was rescaled by factors that do not depend on the other's sizes"
 NOISY = "the difference is independent of the other's values and raises this one's variance"
 FEW_DIRECTIONS = "the few directions that differ were made for it"
-# A vector may differ by so many times what the matrices differ by, where noise or rounding was done to all.
+# Standard errors beyond which a correlation of the difference with one side is no chance, and below which it is none.
+ALONG, NOT_ALONG = 5.0, 3.0
+# Where tokens were left out here and there, so many in a row at the end are rarer than once in a thousand.
+BY_CHANCE = 1e-3
+# A vector may differ by so many times the noise of the matrices, each as a share of its own spread.
 AS_MUCH = 3.0
 
 
@@ -45,14 +49,27 @@ def may_have_changes_of_its_own(
     if rotated and FOLDED not in reasons:
         # Who was turned from whom does not show.
         return True
+    scaled = [row for row in rows if row["scales"]]
     return (
         not all(_is_explained(row, child, reasons) for row in rows)
+        or (bool(scaled) and [*grown(scaled, "scales")] != [child])
         or (any(row["kind"] == "noise" for row in rows) and _parent_is_rounded(read, rows, child))
         or not _sizes_are_explained(models, shape, reasons)
         or not _matrices_are_explained(read, rows, child, reasons)
         or not _tokens_are_explained(read, child, reasons)
         or not (rotated or _vectors_are_explained(read, rows, child, reasons))
     )
+
+
+def grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> Iterator[Side]:
+    """The side with which the difference correlates, where it does not with the other: the sum, not the summand."""
+    total = sum(row[count] for row in rows)
+    if not total:
+        return
+    along = {side: abs(sum(row[f"along_{side}"] * row[count] ** 0.5 for row in rows)) / total**0.5 for side in SIDES}
+    low, high = sorted(SIDES, key=lambda side: along[side])
+    if along[high] > ALONG and along[low] < NOT_ALONG:
+        yield high
 
 
 def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str]) -> bool:
@@ -62,10 +79,8 @@ def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str])
     if row["reordered"] and not (row["table"] and RENUMBERED in reasons):
         # Either side may have been put into another order.
         return False
-    if row["kind"] == "equal":
+    if row["kind"] in ("equal", "rescaled"):
         return True
-    if row["kind"] == "rescaled":
-        return SCALED in reasons
     if row["kind"] == "noise":
         return NOISY in reasons
     if row["kind"] == "low_rank":
@@ -117,6 +132,8 @@ def _tokens_are_explained(comparison: Comparison, child: Side, reasons: Collecti
         return True
     if comparison.a.shapes[names[0]] == comparison.b.shapes[names[1]]:
         return True
+    if _parent_has_tokens_of_its_own(comparison, child, reasons):
+        return False
     if comparison.a.shapes[names[0]][1:] != comparison.b.shapes[names[1]][1:]:
         return False
     rows = [
@@ -126,24 +143,38 @@ def _tokens_are_explained(comparison: Comparison, child: Side, reasons: Collecti
     return _is_explained(_as_row(compare_values(rows[0], rows[1])), child, reasons)
 
 
+def _parent_has_tokens_of_its_own(comparison: Comparison, child: Side, reasons: Collection[str]) -> bool:
+    """Whether the parent has tokens that nobody left out of the child: any, or as a block at the end."""
+    own, others = comparison.vocabularies if child == "a" else comparison.vocabularies[::-1]
+    if own is None or others is None:
+        return False
+    lacking = [number for token, number in others.ids.items() if token not in own.ids]
+    if not lacking or FEWER_TOKENS not in reasons:
+        return bool(lacking)
+    last = max(number for token, number in others.ids.items() if token in own.ids)
+    inside = sum(number < last for number in lacking) / (last + 1)
+    return bool(inside ** (len(lacking) - sum(number < last for number in lacking)) < BY_CHANCE)
+
+
 def _vectors_are_explained(
     comparison: Comparison, rows: list[dict[str, Any]], child: Side, reasons: Collection[str]
 ) -> bool:
-    """Whether gains and biases are equal, rounded on the child's side, or off by no more than noisy matrices are."""
+    """Whether gains and biases are equal, rounded on the child's side, or off by no more than noise on matrices is."""
     ours, theirs = (comparison.checkpoint(child), comparison.checkpoint("b" if child == "a" else "a"))
-    noise = max((row["statistic"] for row in rows if row["kind"] == "noise"), default=0.0)
-    rounding = max((row["statistic"] for row in rows if row["kind"] in ("recast", "quantised")), default=0.0)
+    scaled = any(row["scales"] for row in rows)
+    noise = max((row["amount"] for row in rows if row["kind"] == "noise"), default=0.0)
 
     def is_explained(name: str, other: str) -> bool:
-        found = compare_values(ours.read(name), theirs.read(other))
-        if found.kind == "equal" or (found.alone and found.coarser == "a"):
+        x, y = ours.read(name).double(), theirs.read(other).double()
+        if noise and float((x - y).norm()) <= AS_MUCH * noise * float((y - y.mean()).norm()):
             return True
-        return found.relative_size <= AS_MUCH * (rounding if found.coarser == "a" else noise)
+        found = compare_values(ours.read(name), theirs.read(other))
+        return found.kind == "equal" or (found.alone and found.coarser == "a")
 
     for name, shape in ours.shapes.items():
         if len(shape) != 1 or name not in comparison.layout(child).learned:
             continue
-        if (SCALED in reasons and name.endswith("bias")) or theirs.shapes.get(name, shape) != shape:
+        if (scaled and name.endswith("bias")) or theirs.shapes.get(name, shape) != shape:
             continue
         alike = [other for other, its in theirs.shapes.items() if its == shape]
         # With layers left out, or other names, the vector of one name may be another one.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from tests.small_models import VOCABULARY, WORDS, Small, tensors_of, tokenizer_json, trained, tuned
 from tools.comparison import Comparison
 from tools.direction import direction
-from tools.evidence import Finding
+from tools.evidence import Evidence, Finding
 from tools.perturbations import Amount, perturbation_named
 from tools.probes import probe_named
 from tools.verdict import LINKED, Answer
@@ -25,18 +27,30 @@ def disguised(model: Small, name: str, amount: Amount) -> Small:
     return model.with_tensors(tensors_of(perturbation_named(name).apply(model.held(), amount, 11)))
 
 
-def found(child: Small, parent: Small, answer: Answer = "derived") -> dict[str, Any]:
-    """The direction for child and parent, after a check that swapping them swaps it."""
+def found(
+    child: Small, parent: Small, answer: Answer = "derived", more: Mapping[str, Finding] | None = None
+) -> dict[str, Any]:
+    """The direction for child and parent, after a check that swapping them swaps it, reasons included."""
+    both = ways(child, parent, answer, more)
+    assert both[0]["because"] == both[1]["because"]
+    assert {None: None, "a": "b", "b": "a"}[both[0].get("changed")] == both[1].get("changed")
+    return both[0]
+
+
+def ways(
+    child: Small, parent: Small, answer: Answer = "derived", more: Mapping[str, Finding] | None = None
+) -> list[dict[str, Any]]:
+    """The direction in both orders."""
     both = []
     for a, b in ((child, parent), (parent, child)):
         comparison = Comparison(a.held("a"), b.held("b"))
         findings: dict[str, Finding] = {
             name: probe_named(name).measure(comparison) for name in ("same_values", "unit_partners", "difference_shape")
         }
-        both.append(direction(comparison, findings, answer))
-    assert both[1]["answer"] == TURNED[both[0]["answer"]] and both[0]["because"] == both[1]["because"]
+        both.append(direction(comparison, findings | dict(more or {}), answer))
+    assert both[1]["answer"] == TURNED[both[0]["answer"]]
     assert set(both[0]["because"]) <= set(DIRECTIONS["because"])
-    return both[0]
+    return both
 
 
 def tokenizer(order: list[int], kept: list[int] | None = None) -> bytes:
@@ -91,10 +105,11 @@ def test_projected_out_directions_point_to_the_side_without_them() -> None:
 
 @pytest.mark.parametrize("weight", [0.3, 0.5])
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bert"])
-def test_a_mean_with_a_stranger_is_the_child(kind: str, weight: float) -> None:
+def test_a_mean_with_a_stranger_is_of_this_model_or_of_its_sibling(kind: str, weight: float) -> None:
     parent, other = trained(kind, 1), trained(kind, 2)
     mean = {name: weight * value + (1 - weight) * other.tensors[name] for name, value in parent.tensors.items()}
-    assert found(parent.with_tensors(mean), parent)["answer"] == "a_from_b"
+    way = found(parent.with_tensors(mean), parent)
+    assert (way["answer"], way["changed"]) == ("unknown", "a") and way["because"]
 
 
 def test_renumbered_tokens_point_to_the_side_with_random_numbers() -> None:
@@ -123,14 +138,19 @@ def test_left_out_and_appended_tokens() -> None:
     assert found(cut, parent)["answer"] == "unknown"
 
 
-def test_rows_that_nobody_trained_shrink_in_the_child() -> None:
+def test_rows_that_nobody_trained_shrink_in_whoever_trained() -> None:
     parent, child = trained("llama", 1), tuned("llama", 1, 3)
     table = "model.embed_tokens.weight"
     unused = child.tensors[table].clone()
     unused[:40] = parent.tensors[table][:40] * 0.99
-    assert found(child.with_tensors({**child.tensors, table: unused}), parent)["answer"] == "a_from_b"
+    shrunk = child.with_tensors({**child.tensors, table: unused})
+    # A sibling that was trained with less decay looks like the parent.
+    way = found(shrunk, parent)
+    assert (way["answer"], way["changed"]) == ("unknown", "a")
+    with_base = {"shared_additions": Evidence(0.9, -3.0, 8, {"a_holds_of_b": 0.9, "b_holds_of_a": 0.9})}
+    assert found(shrunk, parent, more=with_base)["answer"] == "a_from_b"
     unused[:40] = parent.tensors[table][:40]
-    assert found(child.with_tensors({**child.tensors, table: unused}), parent)["answer"] == "unknown"
+    assert found(child.with_tensors({**child.tensors, table: unused}), parent) == {"answer": "unknown", "because": []}
 
 
 def test_repeated_heads_point_to_the_side_that_repeats() -> None:
@@ -150,6 +170,81 @@ def test_training_alone_gives_no_direction() -> None:
     for kind in ("llama", "gpt2", "bert"):
         assert found(tuned(kind, 1, 3), trained(kind, 1))["answer"] == "unknown"
         assert found(tuned(kind, 1, 3), tuned(kind, 1, 4))["answer"] == "unknown"
+
+
+def adapted(model: Small, rank: int, seed: int, only: str = "layers", size: float = 0.3) -> Small:
+    """An adapter of so many directions merged into the matrices whose names hold `only`."""
+    draw, tensors = torch.Generator().manual_seed(seed), dict(model.tensors)
+    for name, values in tensors.items():
+        if values.dim() == 2 and only in name:
+            left, right = (torch.randn(side, rank, generator=draw) for side in values.shape)
+            tensors[name] = values + size * values.norm() * left @ right.T / (left @ right.T).norm()
+    return model.with_tensors(tensors)
+
+
+def nudged(model: Small, share: float = 0.004) -> Small:
+    """A little training: every matrix moves by that share of itself, half of it along one direction."""
+    draw, tensors = torch.Generator().manual_seed(8), dict(model.tensors)
+    for name, values in tensors.items():
+        if values.dim() == 2:
+            left, right = (torch.randn(side, 1, generator=draw) for side in values.shape)
+            step = left @ right.T + torch.randn(values.shape, generator=draw)
+            tensors[name] = values + share * values.norm() * step / step.norm()
+    return model.with_tensors(tensors)
+
+
+def with_new_gains(model: Small) -> Small:
+    """Only what the norms multiply by was trained."""
+    gains = {name: 1.02 * values for name, values in model.tensors.items() if values.dim() == 1}
+    return model.with_tensors({**model.tensors, **gains})
+
+
+def with_more_rows(model: Small) -> Small:
+    tables = {
+        name: torch.cat([values, values.mean(0) + 0.02 * values.std() * torch.randn(16, values.shape[1])])
+        for name, values in model.tensors.items()
+        if values.shape[:1] == (VOCABULARY,)
+    }
+    words = {"tokenizer.json": tokenizer_json([*WORDS, *map(str, range(16))])}
+    return Small({**model.tensors, **tables}, model.config, words)
+
+
+CHILDREN: dict[str, Callable[[Small], Small]] = {
+    "tuned": lambda model: tuned("llama", 1, 3),
+    "nudged": nudged,
+    "gains": with_new_gains,
+    "adapted": lambda model: adapted(model, 2, 5),
+    "adapted a little": lambda model: adapted(model, 1, 6, "q_proj", 0.2),
+    "int8": lambda model: disguised(model, "quantise", "int8"),
+    "int4": lambda model: disguised(model, "quantise", "int4"),
+    "pruned": lambda model: disguised(model, "prune", 0.5),
+    "noisy": lambda model: disguised(model, "add_noise", 0.05),
+    "rotated": lambda model: disguised(model, "rotate_residual", "all"),
+    "re-ordered": lambda model: disguised(model, "shuffle_units", "all"),
+    "with rows": with_more_rows,
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pair
+        for pair in itertools.combinations(CHILDREN, 2)
+        # Where neither left a trace there is nothing to be silent about; noise hides what is far smaller.
+        if not set(pair) <= {"tuned", "nudged", "gains", "re-ordered"} and set(pair) != {"nudged", "noisy"}
+    ],
+)
+def test_of_two_siblings_neither_is_the_parent(one: str, other: str) -> None:
+    base = trained("llama", 1)
+    base = Small(base.tensors, base.config, {"tokenizer.json": tokenizer_json(WORDS)})
+    assert ways(CHILDREN[one](base), CHILDREN[other](base))[0]["answer"] == "unknown"
+
+
+@pytest.mark.parametrize("child", ["adapted", "int8", "int4", "pruned", "noisy", "rotated", "with rows"])
+def test_a_change_that_explains_everything_makes_a_child(child: str) -> None:
+    base = trained("llama", 1)
+    base = Small(base.tensors, base.config, {"tokenizer.json": tokenizer_json(WORDS)})
+    assert found(CHILDREN[child](base), base)["answer"] == "a_from_b"
 
 
 def test_contradicting_traces_give_no_direction() -> None:

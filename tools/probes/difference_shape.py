@@ -57,8 +57,9 @@ def measure(comparison: Comparison) -> Finding:
             rows = seen
             for row in rows:
                 if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
+                    left = ROTATION_ERROR if _is_16_bit(stored, row) else ROTATION_ALONE
+                    row["alone"] = row["kind"] != "rescaled" and row["statistic"] < left
                     row["kind"] = "equal"
-                    row["alone"] = row["statistic"] < (ROTATION_ERROR if _is_16_bit(stored, row) else ROTATION_ALONE)
     if coordinates == "own" and merge_of(rows) is not None:
         # The smaller part of a merge resembles it little, but is there in every tensor alike.
         for row in rows:
