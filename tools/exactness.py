@@ -51,25 +51,21 @@ def only_rounding(coarse: torch.Tensor, fine: torch.Tensor, group: int | None, s
     most = BEYOND_16_BIT if blurred or scaled else BEYOND
     rows = torch.from_numpy(spread_indices(len(coarse), ROWS))
     levels, values = coarse[rows].double().numpy(), fine[rows].double().numpy()
-    precision = torch.finfo(coarse.dtype if blurred else torch.float32).eps
-    slack = np.abs(levels) * precision / 2
+    slack = np.abs(levels) * torch.finfo(coarse.dtype if blurred else torch.float32).eps / 2
     size = min(BLOCK if group is None else group, BLOCK, levels.shape[1])
-    beyond, known, asked = 0, 0, 0
-    for row, its, blur in zip(levels, values, slack, strict=True):
-        across = len(row) // size * size
-        blocks = [side[:across].reshape(-1, size) for side in (row, its, blur)]
-        steps = np.array([_step(block) for block in blocks[0]])
-        if group is None and (steps > 0).any():
-            # A step is only known up to a whole factor, so the smallest of a row stands for a row-wide one.
-            steps[:] = steps[steps > 0].min()
-        told = steps > 0
-        known += int(told.sum()) * size
-        asked += across
-        off = np.abs(blocks[0] - blocks[1])[told]
-        beyond += int((off > half * steps[told][:, None] + blocks[2][told]).sum())
-    if known < OF_BLOCKS * asked or not known:
+    across = levels.shape[1] // size * size
+    steps = np.array([[_step(block) for block in row[:across].reshape(-1, size)] for row in levels])
+    if (steps > 0).mean() < OF_BLOCKS:
         return _nearest_in_use(levels, values, slack, group, half) <= most
-    return beyond <= most * known
+    tried = [steps]
+    if group is None:
+        # A step is only known up to a whole factor, so the smallest of a row stands for a row-wide one; a row that has
+        # one step in all its blocks may have several by chance.
+        least = np.where(steps > 0, steps, np.inf).min(axis=1, keepdims=True)
+        tried = [np.where(np.isfinite(least), np.broadcast_to(least, steps.shape), 0.0), steps]
+    off = np.abs(levels - values)[:, :across].reshape(len(levels), -1, size)
+    allowed = slack[:, :across].reshape(off.shape)
+    return any(float((off > half * known[..., None] + allowed)[known > 0].mean()) <= most for known in tried)
 
 
 def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, group: int | None, half: float) -> float:

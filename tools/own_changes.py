@@ -165,14 +165,18 @@ def _vectors_are_explained(
     noise = max((row["amount"] for row in rows if row["kind"] == "noise"), default=0.0)
 
     def is_explained(name: str, other: str) -> bool:
-        x, y = ours.read(name).double(), theirs.read(other).double()
-        if noise and float((x - y).norm()) <= AS_MUCH * noise * float((y - y.mean()).norm()):
+        x, y = ours.read(name), theirs.read(other)
+        off, spread = (x.double() - y.double()).norm(), (y.double() - y.double().mean()).norm()
+        # What is far smaller than a format's least number is rounded to nothing.
+        if torch.equal(y.to(x.dtype).double(), x.double()) or (noise and bool(off <= AS_MUCH * noise * spread)):
             return True
-        found = compare_values(ours.read(name), theirs.read(other))
+        found = compare_values(x, y)
         return found.kind == "equal" or (found.alone and found.coarser == "a")
 
+    table = comparison.layout(child).embedding
+    renumbered = ours.shapes[table][:1] if table is not None and RENUMBERED in reasons else None
     for name, shape in ours.shapes.items():
-        if len(shape) != 1 or name not in comparison.layout(child).learned:
+        if len(shape) != 1 or shape == renumbered or name not in comparison.layout(child).learned:
             continue
         if (scaled and name.endswith("bias")) or theirs.shapes.get(name, shape) != shape:
             continue

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.gauge import is_in_place, is_permutation
 from tools.merging import merge_of, weighted_median
@@ -52,13 +52,14 @@ def measure(comparison: Comparison) -> Finding:
         # Rows or columns that were moved are found one tensor at a time; one turn that puts all in place tells more.
         gained = _likeness(layers_seen) > _likeness(layers)
         if turned is not None and gained and _related(layers_seen) > WHOLE * _numbers(layers_seen):
-            stored, (comparison, rotation) = comparison, turned
+            formats = {*comparison.a.dtypes.values(), *comparison.b.dtypes.values()}
+            alone = ROTATION_ERROR if formats & {"bfloat16", "float16"} else ROTATION_ALONE
+            comparison, rotation = turned
             coordinates = "permuted" if is_permutation(rotation) else "rotated"
             rows = seen
             for row in rows:
                 if row["kind"] != "unrelated" and row["statistic"] < ROTATION_ERROR:
-                    left = ROTATION_ERROR if _is_16_bit(stored, row) else ROTATION_ALONE
-                    row["alone"] = row["kind"] != "rescaled" and row["statistic"] < left
+                    row["alone"] = row["kind"] != "rescaled" and row["statistic"] < alone
                     row["kind"] = "equal"
     if coordinates == "own" and merge_of(rows) is not None:
         # The smaller part of a merge resembles it little, but is there in every tensor alike.
@@ -88,10 +89,6 @@ def measure(comparison: Comparison) -> Finding:
     }
     count = sum(row["n"] for row in related)
     return Evidence(sum(row["statistic"] * row["n"] for row in related) / count, None, count, where)
-
-
-def _is_16_bit(comparison: Comparison, row: dict[str, Any]) -> bool:
-    return any(comparison.checkpoint(side).dtypes[row[side]] in ("bfloat16", "float16") for side in SIDES)
 
 
 def _doubt_noise(rows: list[dict[str, Any]]) -> None:
