@@ -68,6 +68,7 @@ def ask(a: Path, b: Path, base: Path | None = None, seed: int = 0, parents: Sequ
         "kinds": [change["kind"] for change in result["changes"]],
         "changes": [{key: change[key] for key in ("kind", "amount")} for change in result["changes"]],
         "direction": result["direction"]["answer"],
+        "changed": result["direction"].get("changed"),
         "because": result["because"],
         "strength": result["strength"]["log10_pvalue"],
         "logs": {name: found.get("log10_pvalue") for name, found in result["findings"].items()},
@@ -213,6 +214,8 @@ def judged(attack: Attack, case: Case, swapped: bool) -> Row:
         "amount_right": _amount_right(attack, row),
         "direction_claimed": row["direction"] != "unknown",
         "direction_right": row["direction"] == truth,
+        "side_told": row["direction"] != "unknown" or row.get("changed") is not None,
+        "side_right": row["direction"] == truth or row.get("changed") == ("b" if swapped else "a"),
         "directed": attack.directed,
         "traceable": attack.traceable,
     }
@@ -309,6 +312,7 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
     directed = [row for row in fair if row["directed"]]
     claimed = [row for row in fair if row["direction_claimed"]]
     sized = [row for row in fair if row["amount_right"] is not None]
+    told = [row for row in directed if row["side_told"]]
     traceable = [row for row in fair if row["traceable"]]
     asked = {
         "strangers": len(strangers),
@@ -325,6 +329,8 @@ def summary(strangers: Sequence[Row], attacks: Sequence[Row]) -> Row:
         "amount_right_where_kind_named": _share(sized, "amount_right"),
         "direction_right_where_claimed": _share(claimed, "direction_right"),
         "direction_claimed_of_directed": _share(directed, "direction_claimed"),
+        "changed_side_told_of_directed": _share(directed, "side_told"),
+        "changed_side_right_where_told": _share(told, "side_right"),
         "direction_claimed_where_a_trace_is_left": _share(traceable, "direction_claimed"),
     }
     return (asked if strangers else {}) | (answered if fair else {})
@@ -413,6 +419,7 @@ def table(report: Row) -> str:
         ("amounts right", "", _percent(total["amount_right_where_kind_named"])),
         ("direction right where one is claimed", ">= 90%", _percent(total["direction_right_where_claimed"])),
         ("direction claimed where there is one", ">= 60%", _percent(total["direction_claimed_of_directed"])),
+        ("the same, or the side that was changed told", "", _percent(total["changed_side_told_of_directed"])),
     ]
     lines = ["| what | aim | measured |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
     lines += ["", "| adversary | what the audit says |", "|---|---|"]

@@ -14,8 +14,8 @@ import torch
 from tools.matching import spread_indices
 from tools.steps import gaps_between, step_of
 
-# Rows looked at, and values of a block where a row has no step of its own.
-ROWS, BLOCK = 256, 32
+# Values of a block where a row has no step of its own, blocks looked at, and rows they come from at least.
+BLOCK, BLOCKS, ROWS = 32, 768, 4
 # A block must show its step, and so many of the blocks.
 FEWEST_GAPS, OF_BLOCKS = 4, 0.75
 # No value of a rounded tensor lies beyond half a step, and a change of a hundredth of a step takes about one in a
@@ -49,7 +49,7 @@ def only_rounding(coarse: torch.Tensor, fine: torch.Tensor, group: int | None, s
     blurred = coarse.dtype in SIXTEEN_BIT
     half = HALF_SCALED if scaled else HALF_16_BIT if blurred else HALF
     most = BEYOND_16_BIT if blurred or scaled else BEYOND
-    rows = torch.from_numpy(spread_indices(len(coarse), ROWS))
+    rows = torch.from_numpy(spread_indices(len(coarse), max(ROWS, BLOCKS * BLOCK // coarse.shape[1])))
     levels, values = coarse[rows].double().numpy(), fine[rows].double().numpy()
     slack = np.abs(levels) * torch.finfo(coarse.dtype if blurred else torch.float32).eps / 2
     size = min(BLOCK if group is None else group, BLOCK, levels.shape[1])

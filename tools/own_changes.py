@@ -91,8 +91,10 @@ def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str])
 def _parent_is_rounded(comparison: Comparison, rows: list[dict[str, Any]], child: Side) -> bool:
     """Whether the side without the noise stands on a grid: then it was rounded, from a third model perhaps."""
     parent: Side = "b" if child == "a" else "a"
-    largest = max(rows, key=lambda row: int(row["n"]))
-    values = comparison.checkpoint(parent).read(largest[parent]).double()
+    held = comparison.checkpoint(parent)
+    # Turned models are seen with a head of its own where the file has none.
+    largest = max((row for row in rows if row[parent] in held.shapes), key=lambda row: int(row["n"]))
+    values = held.read(largest[parent]).double()
     return rounding_grid(values.reshape(len(values), -1)) is not None
 
 
@@ -160,33 +162,39 @@ def _vectors_are_explained(
     comparison: Comparison, rows: list[dict[str, Any]], child: Side, reasons: Collection[str]
 ) -> bool:
     """Whether gains and biases are equal, rounded on the child's side, or off by no more than noise on matrices is."""
-    ours, theirs = (comparison.checkpoint(child), comparison.checkpoint("b" if child == "a" else "a"))
+    layout, table = comparison.layout(child), comparison.layout(child).embedding
+    others = comparison.checkpoint("b" if child == "a" else "a")
+    theirs = {name: others.read(name) for name, shape in others.shapes.items() if len(shape) == 1}
     scaled = any(row["scales"] for row in rows)
     noise = max((row["amount"] for row in rows if row["kind"] == "noise"), default=0.0)
-
-    def is_explained(name: str, other: str) -> bool:
-        x, y = ours.read(name), theirs.read(other)
-        off, spread = (x.double() - y.double()).norm(), (y.double() - y.double().mean()).norm()
-        # What is far smaller than a format's least number is rounded to nothing.
-        if torch.equal(y.to(x.dtype).double(), x.double()) or (noise and bool(off <= AS_MUCH * noise * spread)):
-            return True
-        found = compare_values(x, y)
-        return found.kind == "equal" or (found.alone and found.coarser == "a")
-
-    table = comparison.layout(child).embedding
-    renumbered = ours.shapes[table][:1] if table is not None and RENUMBERED in reasons else None
-    for name, shape in ours.shapes.items():
-        if len(shape) != 1 or shape == renumbered or name not in comparison.layout(child).learned:
+    renumbered = layout.checkpoint.shapes[table][0] if table is not None and RENUMBERED in reasons else None
+    for name in layout.learned:
+        shape = layout.checkpoint.shapes[name]
+        if len(shape) != 1 or shape[0] == renumbered or (scaled and name.endswith("bias")):
             continue
-        if (scaled and name.endswith("bias")) or theirs.shapes.get(name, shape) != shape:
+        if others.shapes.get(name, shape) != shape:
             continue
-        alike = [other for other, its in theirs.shapes.items() if its == shape]
+        own = layout.checkpoint.read(name)
+        alike = [values for values in theirs.values() if values.shape == own.shape]
         # With layers left out, or other names, the vector of one name may be another one.
-        if name in alike and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
-            alike = [name]
-        if alike and not any(is_explained(name, other) for other in alike):
+        if name in theirs and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
+            alike = [theirs[name]]
+        if alike and not _is_same_vector(own, min(alike, key=lambda values: _apart(own, values)), noise):
             return False
     return True
+
+
+def _is_same_vector(own: torch.Tensor, other: torch.Tensor, noise: float) -> bool:
+    spread = float((other.double() - other.double().mean()).norm())
+    # What is far smaller than a format's least number is rounded to nothing.
+    if torch.equal(other.to(own.dtype).double(), own.double()) or _apart(own, other) <= AS_MUCH * noise * spread:
+        return True
+    found = compare_values(own, other)
+    return found.kind == "equal" or (found.alone and found.coarser == "a")
+
+
+def _apart(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float((x.double() - y.double()).norm())
 
 
 def _as_row(found: Difference) -> dict[str, Any]:
