@@ -28,6 +28,7 @@ from tests.small_models import (
 from tools import kept_results
 from tools.audit import compare, describe, stress
 from tools.errors import Cancelled, UserError
+from tools.limits import TEXTS
 from tools.perturbations import Amount, perturbation_named
 from tools.probes import all_probes
 from tools.verdict import LEAST_EFFECT, LINKED
@@ -211,6 +212,18 @@ def test_direction_is_unknown_where_nothing_tells(zoo: Zoo) -> None:
         ("rescaled", "tuned"),
     ):
         assert zoo.compared(a, b)["direction"]["answer"] == "unknown"
+
+
+@pytest.mark.parametrize("child", ["int8", "int4", "pruned", "noisy", "bfloat16"])
+def test_no_direction_between_a_changed_model_and_a_sibling_of_its_parent(zoo: Zoo, child: str) -> None:
+    assert zoo.compared(child, "sibling")["direction"]["answer"] == "unknown"
+
+
+def test_a_direction_says_how_near_to_the_parent_its_parent_may_be(zoo: Zoo) -> None:
+    near, siblings = (TEXTS[key]["en"] for key in ("nearly_the_parent", "siblings"))
+    directed, open_ = zoo.compared("int8", "tuned")["limits"], zoo.compared("tuned", "sibling")["limits"]
+    assert near in directed and siblings not in directed
+    assert siblings in open_ and near not in open_
 
 
 def test_a_rescaled_child_is_never_taken_for_the_parent(zoo: Zoo) -> None:

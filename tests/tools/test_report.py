@@ -208,6 +208,17 @@ def test_a_from_b_points_from_b_to_a(real: dict[str, Any]) -> None:
 
 
 @both
+def test_the_changed_side_is_named_without_a_parent(real: dict[str, Any], language: str) -> None:
+    because = list(DIRECTIONS["because"])[:2]
+    found = {"answer": "unknown", "because": because, "changed": "b"}
+    made = result(real, "derived", direction=found)
+    made["a"]["name"], made["b"]["name"] = "ONE", "OTHER"
+    said = direction(made, language)
+    assert "OTHER" in said and "ONE" not in said and {"en": "third model", "zh": "第三个模型"}[language] in said
+    assert all(DIRECTIONS["because"][reason][language] in said for reason in because)
+
+
+@both
 def test_reasons_lead_with_what_the_rule_leaned_on(real: dict[str, Any], language: str) -> None:
     said = reasons(real, language)
     first = REASONS[real["because"][0]](real["findings"][real["because"][0]], language, True)
