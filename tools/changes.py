@@ -164,7 +164,8 @@ def _order(comparison: Comparison, findings: Mapping[str, Finding]) -> list[dict
     # A merge keeps the order of its parents; half of another model only blurs it.
     moved = [row for row in rows if row["reordered"] and row["kind"] != "unrelated" and merge_of(rows) is None]
     in_units = {member.name for units in comparison.layout_a.hidden_units for member in units.members}
-    tables = {name for name in comparison.layout_a.learned if comparison.layout_a.is_table(name)}
+    # A tied table that was turned is seen with a head of its own, which the file does not hold.
+    tables = {row["a"] for row in rows if row["table"]}
     matched = {name: findings.get(name) for name in ("unit_partners", "turned_partners")}
     # Units of strangers can look like each other's partners; whether they are, two tensors must say.
     strangers = isinstance(matched["unit_partners"], Evidence) and not any(links(n, f) for n, f in matched.items())

@@ -6,12 +6,14 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from tests.small_models import VOCABULARY, WORDS, Small, tensors_of, tokenizer_json, trained, tuned
+from tools.audit import compare
 from tools.comparison import Comparison
 from tools.direction import direction
 from tools.evidence import Evidence, Finding
@@ -259,3 +261,14 @@ def test_no_direction_without_a_parent_and_a_child(answer: Answer) -> None:
     noisy = disguised(trained("llama", 1), "add_noise", 0.1)
     assert found(noisy, trained("llama", 1), answer) == {"answer": "unknown", "because": []}
     assert answer not in LINKED or answer in ("identical", "common_origin")
+
+
+def test_a_turned_and_a_renumbered_copy_of_a_tied_model(tmp_path: Path) -> None:
+    plain = list(range(VOCABULARY))
+    order = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(3))
+    base = with_rows(trained("llama_tied", 1), torch.tensor(plain), tokenizer(plain))
+    renumbered = with_rows(base, order, tokenizer(order.tolist())).saved(tmp_path / "renumbered")
+    turned = disguised(base, "rotate_residual", "all").saved(tmp_path / "turned")
+    for a, b in ((renumbered, turned), (turned, renumbered)):
+        result = compare(a, b)
+        assert result["answer"] in LINKED and result["direction"]["answer"] == "unknown"
