@@ -428,8 +428,7 @@ def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:
     """Fourth moment of the difference within blocks of one scale: 1.8 for rounding, 3 for noise (2.6 in 16 values)."""
     flat = matrix.reshape(-1)
     blocks = flat[: len(flat) // size * size].reshape(-1, size)
-    blocks = blocks - blocks.mean(dim=1, keepdim=True)
-    squares = blocks.square()
+    squares = (blocks - blocks.mean(dim=1, keepdim=True)).square_()
     spread = squares.mean(dim=1, keepdim=True)
     kept = spread.squeeze(1) > 0
     if int(kept.sum()) < 8:
@@ -454,9 +453,11 @@ def _is_white(matrix: torch.Tensor, sizes: torch.Tensor | None) -> bool:
     count = matrix.numel()
     if count < 64:
         return False
-    squares = (matrix - matrix.mean()).square()
+    squares = (matrix - matrix.mean()).square_()
     variance = float(squares.mean())
-    kurtosis = float(squares.square().mean()) / variance**2
+    if variance == 0.0:
+        return False
+    kurtosis = float(squares.square_().mean()) / variance**2
     if abs(kurtosis - 3.0) > 0.1 + 4.0 * math.sqrt(24.0 / count):
         return False
     rows, columns = matrix.shape

@@ -146,6 +146,12 @@ def test_a_tensor_of_one_number_has_no_spread_to_measure_noise_by() -> None:
     assert compare_values(constant, changed).kind == compare_values(changed, constant).kind == "trained"
 
 
+@pytest.mark.parametrize("shape", [(8, 4096), (1, 400), (300, 8)])
+def test_one_number_added_to_all_is_no_noise(shape: tuple[int, int]) -> None:
+    values = torch.randint(-100, 100, shape, generator=torch.Generator().manual_seed(0)) / 64
+    assert compare_values(values, values + 1).kind == compare_values(values + 1, values).kind == "trained"
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5])
 def test_pruned_values(share: float) -> None:
     values = weights()
