@@ -452,7 +452,7 @@ class Layout:
         }
         left = list(readers)
         for _ in range(len(left) // len(layers)):
-            table = np.array([[np.corrcoef(lengths[layer[0]], lengths[m])[0, 1] for m in left] for layer in layers])
+            table = np.array([[_correlation(lengths[layer[0]], lengths[m]) for m in left] for layer in layers])
             taken = []
             for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
                 if table[i, j] > SAME_LAYER_Z / inner**0.5:
@@ -501,3 +501,8 @@ class Layout:
         if any(other.endswith("bias") for other in self.checkpoint.shapes):
             return bias != name and self.checkpoint.shapes.get(bias) == (rows,)
         return self.embedding is None and self._vectors_by_length[rows] > 0
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """0 where all values of one side are equal: they tell nothing."""
+    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0

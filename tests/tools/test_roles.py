@@ -212,6 +212,14 @@ def test_hidden_units_without_names(kind: str) -> None:
     assert Layout(nameless).learned and Layout(nameless).parameters == Layout(known).parameters
 
 
+def test_units_of_one_length_join_no_layers() -> None:
+    """Squares of such large numbers are infinite in 32 bits: all lengths are alike, and correlate with nothing."""
+    nameless = perturbation_named("rename_tensors").apply(fresh("llama", 1).held(), "all", 0)
+    large = {name: values * 1e30 for name, values in tensors_of(nameless).items()}
+    units = Layout(Held(large, None, {})).hidden_units
+    assert units and all(len(layer.members) == 1 for layer in units)
+
+
 def test_convolutions() -> None:
     model = Held(
         {
