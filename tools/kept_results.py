@@ -27,7 +27,7 @@ from tools.sources.range_cache import public_disk
 from tools.words import ANSWERS, CHANGES, DIRECTIONS, SCALE
 
 # What computes; a test holds this against the imports of this package.
-LIBRARIES = ("torch", "numpy", "scipy", "gguf", "llvmlite")
+LIBRARIES = ("torch", "numpy", "scipy", "gguf", "llvmlite", "orjson")
 # A result has 20 to 200 kB; lists of tensors make it longer.
 RESULT_BYTES = 4_000_000
 MOST_COMMAS = 400_000
