@@ -22,6 +22,7 @@ from agent.wording import (
     share,
     size,
 )
+from tools.limits import TEXTS
 from tools.words import STRENGTHS
 
 
@@ -180,7 +181,10 @@ class FollowUps(Measurements):
             names = {side: model_name(result[side]["name"]) for side in ("a", "b")}
             said = str(summary.get("direction") or "")
             text = self.as_code(result, said) if said else self.say(f"direction_{way}", **names)
-        return self.follow_up([f"{text} {self.ids_of(result)}"], "why", "sure", "limits")
+        # Whoever asks who came first is told at once whom this may leave out.
+        limit = TEXTS["nearly_the_parent"][self.language]
+        beside = [limit] if limit in summary["not_meaning"] else []
+        return self.follow_up([f"{text} {self.ids_of(result)}", *beside], "why", "sure", "limits")
 
     def on_merged(self) -> Spoken:
         text = self.joined([*merge_words(self.say, self.main), self.ids_of(self.main)])

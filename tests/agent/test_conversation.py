@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import pytest
-from agent_doubles import Audit, Library, Visit
+from agent_doubles import Audit, Library, Report, Visit
 from test_intent import X, Y, Z
 
 from agent.fairness import heated_words
 from agent.language import language_of
 from agent.steps import _progress
 from tools.errors import UserError
+from tools.limits import TEXTS
 
 B, S = "exhibits/llama3v/base", "exhibits/llama3v/sibling"
 ASK = {"en": f"Is {X} a copy of {Y}?", "zh": f"{X}是不是抄了{Y}？"}
@@ -82,6 +83,20 @@ def test_follow_ups_use_what_was_measured_and_run_nothing(visit: Visit, audit: A
         assert (step.artifact or {})["answer"] == "disguised_copy"
         assert (step.artifact or {})["language"] == language
     assert len(audit.calls) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_who_came_first_is_said_with_whom_that_may_leave_out(
+    visit: Visit, audit: Audit, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    compare, summary, limit = audit.compare, Report.summary, TEXTS["nearly_the_parent"]
+    told = {"direction": {"answer": "a_from_b", "because": []}}
+    monkeypatch.setattr(audit, "compare", lambda *names, **more: compare(*names, **more) | told)
+    monkeypatch.setattr(
+        Report, "summary", lambda self, made, tongue: summary(self, made, tongue) | {"not_meaning": [limit[tongue]]}
+    )
+    visit.ask(ASK[language])
+    assert limit[language] in visit.ask({"en": "Which one came first?", "zh": "谁抄了谁？"}[language]).text
 
 
 def test_and_compared_with_another(visit: Visit) -> None:
