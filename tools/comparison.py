@@ -77,6 +77,11 @@ FEWEST_VALUES = 256
 FITS = 0.5
 
 
+def opposite(side: Side) -> Side:
+    """The side that is not this one."""
+    return "b" if side == "a" else "a"
+
+
 @dataclass(frozen=True)
 class UnitPair:
     """Two layers of hidden units that may correspond, and which of their tensors do."""

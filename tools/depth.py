@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.comparison import ALIKE, SIDES, Comparison, Side, mean_likeness
+from tools.comparison import ALIKE, SIDES, Comparison, Side, mean_likeness, opposite
 from tools.units import HiddenUnits
 
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.
@@ -52,7 +52,7 @@ def layer_map(comparison: Comparison) -> LayerMap | None:
     ):
         return None
     deep: Side = "a" if len(stacks["a"]) >= len(stacks["b"]) else "b"
-    other: Side = "b" if deep == "a" else "a"
+    other = opposite(deep)
     prints = {side: [comparison.fingerprints(side, units) for units in stacks[side]] for side in SIDES}
     likeness, among = (
         np.array([[mean_likeness(x, y) for y in prints[other]] for x in prints[side]]) for side in (deep, other)

@@ -17,7 +17,7 @@ from tools.exactness import is_rounding, only_rounding, only_zeros
 from tools.loose_rounding import loose_rounding
 from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
-from tools.steps import GRID_TOLERANCE, LEAST_OF_STEP, gaps_between, step_of
+from tools.steps import GRID_TOLERANCE, LEAST_OF_STEP, step_in
 
 Kind = Literal[
     "equal", "recast", "rescaled", "quantised", "quantised_loosely",
@@ -384,7 +384,7 @@ def _stepped_grid(rows: np.ndarray, size: int) -> Grid | None:
     levels, row_levels, even = [], [], []
     for row in rows:
         blocks = row[: len(row) // size * size].reshape(-1, size)
-        found = [_step(block) for block in blocks]
+        found = [step_in(block) for block in blocks]
         known = [step for step in found if step is not None]
         if len(known) < 0.75 * len(found) or not known:
             return None
@@ -416,12 +416,6 @@ def _blurred_grid(rows: np.ndarray) -> Grid | None:
                 if float(np.mean(np.abs(counted - counted.round()))) < 0.1:
                     return Grid(bits, group)
     return None
-
-
-def _step(block: np.ndarray) -> float | None:
-    """The step on which a block's values stand; None where too few differ, or no step explains their gaps."""
-    gaps = gaps_between(block)
-    return None if len(gaps) < 4 else step_of(gaps)
 
 
 def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:

@@ -15,7 +15,7 @@ import torch
 
 from tools import own_changes
 from tools.changes import size_changes, sizes
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import SIDES, Comparison, Side, opposite
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.names import block_of, has_role
@@ -134,7 +134,7 @@ def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: C
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     for change in size_changes(comparison, findings, part):
         if change["kind"] == "layers_removed":
-            yield "b" if change["where"]["larger"] == "a" else "a", own_changes.FEWER_LAYERS
+            yield opposite(change["where"]["larger"]), own_changes.FEWER_LAYERS
         elif change["kind"] == "layers_repeated":
             yield "a" if a.layers > b.layers else "b", own_changes.MORE_LAYERS
         elif change["kind"] == "narrowed":
@@ -189,12 +189,8 @@ def _from_tokens(comparison: Comparison, *, everything: bool) -> Iterator[Reason
     inner = places[-1] + 1 - len(places)
     if inner > min(heights) // 100 + 1:
         yield small, own_changes.FEWER_TOKENS
-    elif (
-        inner == 0
-        and everything
-        and _untrained(comparison.checkpoint("b" if small == "a" else "a").read(table), min(heights))
-    ):
-        yield "b" if small == "a" else "a", own_changes.MORE_TOKENS
+    elif inner == 0 and everything and _untrained(comparison.checkpoint(opposite(small)).read(table), min(heights)):
+        yield opposite(small), own_changes.MORE_TOKENS
 
 
 def _merge_order(known: Vocabulary) -> float | None:
@@ -245,7 +241,7 @@ def _repeated_heads(comparison: Comparison) -> Iterator[Reason]:
         if block_of(name) is None or not (has_role(name, "key") or has_role(name, "value")):
             continue
         few: Side = "a" if shape[0] < other[0] else "b"
-        many: Side = "b" if few == "a" else "a"
+        many = opposite(few)
         small, large = (comparison.checkpoint(side).read(name).float() for side in (few, many))
         heads = comparison.checkpoint(few).config.get("num_key_value_heads")
         times, rest = divmod(len(large), len(small))

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from tools.matching import spread_indices
-from tools.steps import gaps_between, step_of
+from tools.steps import step_in
 
 # Values of a block where a row has no step of its own, blocks looked at, and rows they come from at least.
 BLOCK, BLOCKS, ROWS = 32, 768, 4
-# A block must show its step, and so many of the blocks.
-FEWEST_GAPS, OF_BLOCKS = 4, 0.75
+# So many of the blocks must show their step.
+OF_BLOCKS = 0.75
 # No value of a rounded tensor lies beyond half a step, and a change of a hundredth of a step takes about one in a
 # hundred there. Steps that are stored in 16 bit are known less well, and so are scales that were undone.
 HALF, HALF_16_BIT, HALF_SCALED = 0.501, 0.51, 0.75
@@ -54,7 +54,7 @@ def only_rounding(coarse: torch.Tensor, fine: torch.Tensor, group: int | None, s
     slack = np.abs(levels) * torch.finfo(coarse.dtype if blurred else torch.float32).eps / 2
     size = min(BLOCK if group is None else group, BLOCK, levels.shape[1])
     across = levels.shape[1] // size * size
-    steps = np.array([[_step(block) for block in row[:across].reshape(-1, size)] for row in levels])
+    steps = np.array([[step_in(block) or 0.0 for block in row[:across].reshape(-1, size)] for row in levels])
     if (steps > 0).mean() < OF_BLOCKS:
         return _nearest_in_use(levels, values, slack, group, half) <= most
     tried = [steps]
@@ -78,11 +78,6 @@ def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, g
         beyond += int((np.abs(its - row) > nearest * (2 * half) + 2 * blur).sum())
         count += len(row)
     return beyond / max(count, 1)
-
-
-def _step(block: np.ndarray) -> float:
-    gaps = gaps_between(block)
-    return (step_of(gaps) or 0.0) if len(gaps) >= FEWEST_GAPS else 0.0
 
 
 def _spacing(values: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from tools.comparison import FEWEST_VALUES, SIDES, Comparison, Side
+from tools.comparison import FEWEST_VALUES, SIDES, Comparison, Side, opposite
 from tools.difference import Difference, compare_values, rounding_grid
 from tools.evidence import Evidence
 
@@ -90,7 +90,7 @@ def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str])
 
 def _parent_is_rounded(comparison: Comparison, rows: list[dict[str, Any]], child: Side) -> bool:
     """Whether the side without the noise stands on a grid: then it was rounded, from a third model perhaps."""
-    parent: Side = "b" if child == "a" else "a"
+    parent = opposite(child)
     held = comparison.checkpoint(parent)
     # Turned models are seen with a head of its own where the file has none.
     largest = max((row for row in rows if row[parent] in held.shapes), key=lambda row: int(row["n"]))
@@ -115,7 +115,7 @@ def _matrices_are_explained(
     comparison: Comparison, rows: list[dict[str, Any]], child: Side, reasons: Collection[str]
 ) -> bool:
     """Whether every matrix of the parent was compared, or the child is known to lack it."""
-    parent: Side = "b" if child == "a" else "a"
+    parent = opposite(child)
     layout, seen = comparison.layout(parent), {row[parent] for row in rows}
     left = [
         name
@@ -154,8 +154,8 @@ def _parent_has_tokens_of_its_own(comparison: Comparison, child: Side, reasons: 
     if not lacking or FEWER_TOKENS not in reasons:
         return bool(lacking)
     last = max(number for token, number in others.ids.items() if token in own.ids)
-    inside = sum(number < last for number in lacking) / (last + 1)
-    return bool(inside ** (len(lacking) - sum(number < last for number in lacking)) < BY_CHANCE)
+    inside = sum(number < last for number in lacking)
+    return bool((inside / (last + 1)) ** (len(lacking) - inside) < BY_CHANCE)
 
 
 def _vectors_are_explained(
@@ -163,7 +163,7 @@ def _vectors_are_explained(
 ) -> bool:
     """Whether gains and biases are equal, rounded on the child's side, or off by no more than noise on matrices is."""
     layout, table = comparison.layout(child), comparison.layout(child).embedding
-    others = comparison.checkpoint("b" if child == "a" else "a")
+    others = comparison.checkpoint(opposite(child))
     theirs = {name: others.read(name) for name, shape in others.shapes.items() if len(shape) == 1}
     scaled = any(row["scales"] for row in rows)
     noise = max((row["amount"] for row in rows if row["kind"] == "noise"), default=0.0)

@@ -8,6 +8,8 @@ import numpy as np
 GRID_TOLERANCE, OF_GAPS = 0.12, 0.9
 # A grid of eight bits has so many steps.
 MOST_STEPS = 300
+# With fewer gaps any values stand on some step.
+FEWEST_GAPS = 4
 # Rounding leaves errors of 0.29 steps (root mean square), less where many values are zero. Far less is a little change
 # of what stood on the grid.
 LEAST_OF_STEP = 0.05
@@ -19,6 +21,12 @@ def gaps_between(block: np.ndarray) -> np.ndarray:
     # Number formats blur a grid: gaps below a thousandth of the range are copies of one value.
     kept: np.ndarray = gaps[gaps > 1e-3 * max(np.ptp(block), 1e-300)]
     return kept
+
+
+def step_in(block: np.ndarray) -> float | None:
+    """The step on which a block's values stand; None where too few differ, or no step explains their gaps."""
+    gaps = gaps_between(block)
+    return step_of(gaps) if len(gaps) >= FEWEST_GAPS else None
 
 
 def step_of(gaps: np.ndarray) -> float | None:
