@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 from tools.behaviour import behave
 from tools.changes import changes
@@ -38,6 +39,9 @@ from tools.sources import open_checkpoint
 from tools.verdict import LINKED, decide
 
 __all__ = ["behave", "compare", "describe", "stress"]
+
+# numpy's products are as small as torch's (see `_one_thread`), and its idle threads spin while the others work.
+ThreadpoolController().select(internal_api="openblas").limit(limits=1)
 
 # Every comparison needs these: they are loaded with the program and not in the middle of the first answer.
 all_probes()

@@ -23,6 +23,8 @@ LEVELS_FOR_VALUES = 0.5
 # Blocks looked at, and the share of values that must lie at the nearest level; noise of a step leaves a third.
 BLOCKS_READ = 32
 NEAREST = 0.9
+# So many of the blocks may stand on no levels.
+UNKNOWN = 0.1
 FEWEST_VALUES = 16
 # Of most blocks these show more than MOST_LEVELS levels already.
 FIRST_VALUES = 1024
@@ -41,13 +43,15 @@ def codebook_bits(coarse: torch.Tensor, fine: torch.Tensor) -> int | None:
     for high, wide in BLOCKS:
         rows, columns = min(high, rounded.shape[0]), min(wide, rounded.shape[1])
         corners = _corners(rounded.shape, rows, columns)
+        if _too_many_levels(rounded, corners, rows, columns):
+            continue
         known, unknown = [], 0
         for down, across in corners:
             place = slice(down, down + rows), slice(across, across + columns)
             levels = _block(rounded[place], source[place])
             known += [] if levels is None else [levels]
             unknown += levels is None
-            if unknown > 0.1 * len(corners):
+            if unknown > UNKNOWN * len(corners):
                 break
         else:
             bits = max(1, math.ceil(math.log2(max(known))))
@@ -106,6 +110,18 @@ def _block(rounded: np.ndarray, source: np.ndarray) -> int | None:
     if float(np.median(np.abs(wanted - values) / steps)) < LEAST_OF_STEP:
         return None
     return len(levels) + (not kept.all())
+
+
+def _too_many_levels(rounded: np.ndarray, corners: np.ndarray, rows: int, columns: int) -> bool:
+    """Whether as many blocks as settle it show, in their first row, more levels than any of their length may have.
+
+    What `_block` would say of each, in a tenth of the time: of nearly all tensors it says so of every block.
+    """
+    first = corners[: int(UNKNOWN * len(corners)) + 1]
+    values = np.sort(rounded[first[:, :1], first[:, 1:] + np.arange(min(columns, FIRST_VALUES))], axis=1)
+    # A zero may stand beside the levels.
+    different = np.count_nonzero(values[:, 1:] != values[:, :-1], axis=1)
+    return bool((different > min(MOST_LEVELS, LEVELS_FOR_VALUES * rows * columns)).all())
 
 
 def _different(values: np.ndarray) -> int:

@@ -106,7 +106,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         return Difference("unrelated", 0.0, None, 0.0, 0.0, 0.0)
     if size_x == 0.0 or size_y == 0.0:
         return Difference("equal" if size_x == size_y else "unrelated", 0.0, None, 0.0, 0.0, 0.0)
-    both = float((x * y).sum())
+    both = _product(x, y)
     left = y - x
     relative = _relative(left, size_x, size_y)
     if relative == 0.0:
@@ -299,11 +299,16 @@ def _rescaled(x: torch.Tensor, y: torch.Tensor, least: float) -> tuple[torch.Ten
     """
     best: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] = (x, y, None)
     flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
-    squares = flat_x.square(), flat_y.square(), flat_x * flat_y
+    rows = flat_x.numpy(), flat_y.numpy()
+    products = (rows[0], rows[0]), (rows[1], rows[1]), rows
+    by_row = [torch.from_numpy(np.vecdot(one, other))[:, None] for one, other in products]
     for axes in ((0, 1), (1,), (0,)):
         if np.prod([flat_y.shape[axis] for axis in axes]) < FEWEST_PER_SCALE:
             continue
-        sums = [values.sum(dim=axes, keepdim=True) for values in squares]
+        if axes == (0,):
+            sums = [torch.from_numpy(np.einsum("ij,ij->j", one, other))[None] for one, other in products]
+        else:
+            sums = by_row if axes == (1,) else [values.sum(dim=0, keepdim=True) for values in by_row]
         lengths = [values.sqrt().clamp_min(1e-300) for values in sums[:2]]
         if _left_by_sums(lengths[0], lengths[1], sums[2]) >= SCALE_LEAVES * least + SUMS_BLUR:
             continue
@@ -339,19 +344,23 @@ def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:
     return float(left.norm()) / max(math.sqrt(size_x * size_y), 1e-300)
 
 
+def _product(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float(torch.dot(x.reshape(-1), y.reshape(-1)))
+
+
 def _smaller_spread(x: torch.Tensor, y: torch.Tensor) -> float:
     return min(float(x.std()), float(y.std()))
 
 
 def _share_set(values: torch.Tensor) -> float:
     """The share of the values that are not zero."""
-    return int(torch.count_nonzero(values)) / values.numel()
+    # numpy counts truths, and torch numbers, in a tenth of the time that each takes for the other.
+    return int(np.count_nonzero((values != 0).numpy())) / values.numel()
 
 
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:
     """Correlation of the difference with one side, in standard errors of independent values."""
-    count = left.numel()
-    return float((left * side).sum()) / max(float(left.norm() * side.norm()), 1e-300) * math.sqrt(count)
+    return _product(left, side) / max(float(left.norm() * side.norm()), 1e-300) * math.sqrt(left.numel())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 Vectors = torch.Tensor  # (units, features), float32
@@ -42,7 +41,7 @@ def live_units(vectors: Sequence[Vectors]) -> np.ndarray:
 
     Padding and pruning leave units empty, in places that are no accident; which of them is whose partner says nothing.
     """
-    live: np.ndarray = torch.stack([some.ne(0.0).any(dim=1) for some in vectors]).all(dim=0).numpy()
+    live: np.ndarray = np.all([(some.numpy() != 0.0).any(axis=1) for some in vectors], axis=0)
     return live
 
 
@@ -164,7 +163,10 @@ def order_agreement(partners: np.ndarray) -> float:
     """Spearman correlation of a matching with the identity, -1 to 1; 0 for fewer than two units."""
     if len(partners) < 2:
         return 0.0
-    return float(stats.spearmanr(partners, np.arange(len(partners))).statistic)
+    _, place, counts = np.unique(partners, return_inverse=True, return_counts=True)
+    # Units that are left over share a rank.
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float(np.corrcoef(ranks, np.arange(len(partners)))[0, 1])
 
 
 def spread_indices(count: int, limit: int) -> np.ndarray:

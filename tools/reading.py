@@ -169,10 +169,7 @@ class MostDifferent:
     def add(self, held: Held) -> None:
         """Choose the pair's rows, and describe at once what lies between them; called by several threads."""
         if not held.equal:
-            start, stop = held.rows
-            x, y = self._a.behind.read_rows(held.a, start, stop), self._b.behind.read_rows(held.b, start, stop)
-            worst = int((x.float().sub_(y)).flatten(1).norm(dim=1).argmax())
-            first = start + max(0, worst - self._a.shapes[held.a][0] // 2)
+            first = held.row - self._a.shapes[held.a][0] // 2
             self._rows[0][held.a] = self._rows[1][held.b] = first
         if self._in_place:
             sides = zip((self._a, self._b), (held.a, held.b), self._rows, strict=True)

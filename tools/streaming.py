@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -33,18 +32,19 @@ TURN_BLOCKS = 16
 # More would wait for memory, not for the processor.
 MOST_WORKERS = 2
 
-# What tells of some rows, from the first up to the last, how far the block that differs most is apart, and its rows.
-Look = Callable[[int, int], tuple[float, tuple[int, int]]]
+# What tells of some rows, from the first up to the last, how far the block that differs most is apart, and its rows;
+# None where that takes a closer look.
+Look = Callable[[int, int], tuple[float, tuple[int, int]] | None]
 
 
 @dataclass(frozen=True)
 class Held:
-    """Two tensors held against each other: whether they are equal, and the rows that differ most where they are not."""
+    """Two tensors held against each other: whether they are equal, and the row that differs most where they are not."""
 
     a: str
     b: str
     equal: bool
-    rows: tuple[int, int]
+    row: int
 
 
 @dataclass
@@ -123,7 +123,8 @@ class Stream:
                     pair.left -= 1
                     done = not pair.left
                 if done:
-                    held = Held(pair.pair.a, pair.pair.b, pair.most <= 0.0, pair.rows)
+                    equal = pair.most <= 0.0
+                    held = Held(pair.pair.a, pair.pair.b, equal, 0 if equal else self._worst_row(pair.pair, *pair.rows))
                     self._done(held)
                     self._found.put(held)
         except BaseException as error:
@@ -148,35 +149,47 @@ class Stream:
     def _most_different(self, pair: TensorPair, start: int, stop: int) -> tuple[float, tuple[int, int]]:
         """The mean square of the difference of the block that differs most, and its rows; not above 0 where equal."""
         most, worst = -1.0, (start, stop)
-        rows = TURN_BLOCKS * self._rows_of_a_block(pair)
+        high = self._rows_of_a_block(pair)
+        rows = TURN_BLOCKS * high
         with ExitStack() as files:
-            look = self._beside(pair, start, stop, files) or partial(self._one_by_one, pair)
+            look = self._beside(pair, start, stop, high, files)
             for first in range(start, stop, rows):
                 self._check()
-                found, its_rows = look(first, min(stop, first + rows))
+                last = min(stop, first + rows)
+                found, its_rows = look(first, last) or self._one_by_one(pair, first, last)
                 if found > most:
                     most, worst = found, its_rows
         return most, worst
 
-    def _beside(self, pair: TensorPair, start: int, stop: int, files: ExitStack) -> Look | None:
-        """How to look at rows where they lie, with the files opened; None where they do not lie there as numbers."""
+    def _worst_row(self, pair: TensorPair, start: int, stop: int) -> int:
+        """Which of a block's rows differs most."""
+        with ExitStack() as files:
+            found = self._beside(pair, start, stop, 1, files)(start, stop)
+        if found is not None:
+            return found[1][0]
+        x, y = self._a.read_rows(pair.a, start, stop), self._b.read_rows(pair.b, start, stop)
+        return start + int((x.float().sub_(y)).reshape(len(x), -1).norm(dim=1).argmax())
+
+    def _beside(self, pair: TensorPair, start: int, stop: int, high: int, files: ExitStack) -> Look:
+        """How to look at rows where they lie, `high` of them at a time, with the files opened."""
         sides = (self._a, pair.a), (self._b, pair.b)
         types = [getattr(torch, side.dtypes[name]) for side, name in sides]
         places = [place for side, name in sides if (place := side.place(name, start, stop)) is not None]
-        values, high = self._row_values(pair), self._rows_of_a_block(pair)
+        values = self._row_values(pair)
         if len(places) < 2 or values % AT_ONCE or not can_compare(types[0], types[1]):
-            return None
+            # They do not lie there as numbers.
+            return lambda first, last: None
         opened = [(files.enter_context(place.file.opened()), place.start) for place in places]
         farthest = Farthest(types[0], types[1], high * values)
 
-        def look(first: int, last: int) -> tuple[float, tuple[int, int]]:
+        def look(first: int, last: int) -> tuple[float, tuple[int, int]] | None:
             one, other = (
                 (number, begin + (first - start) * values * dtype.itemsize)
                 for (number, begin), dtype in zip(opened, types, strict=True)
             )
             found = farthest.block(one, other, (last - first) * values)
             if found is None:
-                return self._one_by_one(pair, first, last)
+                return None
             for (side, name), dtype in zip(sides, types, strict=True):
                 side.count(name, (last - first) * values * dtype.itemsize)
             row = first + found[1] // values

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -522,3 +526,14 @@ def test_shards_and_containers_do_not_matter(tmp_path: Path, zoo: Zoo) -> None:
     result = compare(str(folder), zoo("tuned"))
     assert result["answer"] == "identical"
     assert {change["kind"] for change in result["changes"]} == {"resharded"}
+
+
+def test_numpys_products_run_in_one_thread_whatever_the_machine_has() -> None:
+    """Idle threads of OpenBLAS spin; they took a tenth of a full comparison from those that worked."""
+    asked = "import tools.audit; from threadpoolctl import threadpool_info; print(threadpool_info())"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    counts = [pool["num_threads"] for pool in ast.literal_eval(done.stdout) if pool["internal_api"] == "openblas"]
+    assert counts and set(counts) == {1}
