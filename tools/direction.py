@@ -2,7 +2,7 @@
 
 A reason counts only where it is a trace that a change leaves on one side, and makes a parent of the other only where
 nothing else lies between the two (`own_changes`): siblings have traces as well. How a model was trained leaves none
-that holds for every recipe (docs/log.md), so trained pairs stay unknown unless their base is named.
+that holds for every recipe (docs/log.md), so trained pairs stay unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tools import own_changes
+from tools import noise_side, own_changes
 from tools.changes import size_changes, sizes
 from tools.comparison import SIDES, Comparison, Side, opposite
 from tools.evidence import Evidence, Finding
@@ -68,13 +68,12 @@ def direction(
     said = [answer_ for answer_, reasons in votes.items() if reasons]
     if len(said) != 1:
         return {"answer": "unknown", "because": []}
-    # With the base named, what was added to it has told siblings from parent and child.
-    if not isinstance(findings.get("shared_additions"), Evidence):
-        shape, supposed = findings.get("difference_shape"), SIDES[said[0] == "b_from_a"]
-        if not isinstance(shape, Evidence) or own_changes.may_have_changes_of_its_own(
-            comparison, part or comparison, shape, supposed, votes[said[0]], in_part=answer == "shared_part"
-        ):
-            return {"answer": "unknown", "because": votes[said[0]], "changed": supposed}
+    # Also with a base named: it tells siblings of itself, and not two children of one of its children.
+    shape, supposed = findings.get("difference_shape"), SIDES[said[0] == "b_from_a"]
+    if not isinstance(shape, Evidence) or own_changes.may_have_changes_of_its_own(
+        comparison, part or comparison, shape, supposed, votes[said[0]], in_part=answer == "shared_part"
+    ):
+        return {"answer": "unknown", "because": votes[said[0]], "changed": supposed}
     return {"answer": said[0], "because": votes[said[0]]}
 
 
@@ -85,6 +84,7 @@ def _reasons(
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
         yield from _from_the_difference(shape)
+        yield from _from_noise(comparison, shape, part)
         if shape.where["coordinates"] == "rotated":
             yield from _folded_gains(comparison)
     yield from _from_sizes(comparison, findings, part)
@@ -120,13 +120,21 @@ def _from_the_difference(shape: Evidence) -> Iterator[Reason]:
             yield max(SIDES, key=lambda side: sides[side]), reason
     for child in own_changes.grown([row for row in rows if row["kind"] == "low_rank" and row["coarser"] is None], "n"):
         yield child, own_changes.FEW_DIRECTIONS
-    noisy = [row for row in rows if row["kind"] == "noise" and row["amount"] < LOUD_NOISE]
-    if shape.where["shares"].get("noise", 0.0) > WORTH_TELLING:
-        for child in own_changes.grown(noisy, "n"):
-            yield child, own_changes.NOISY
     # A grid tells the direction itself; tools scale by what they measured before they round.
     for child in own_changes.grown([row for row in rows if row["scales"] and row["coarser"] is None], "scales"):
         yield child, own_changes.SCALED
+
+
+def _from_noise(comparison: Comparison, shape: Evidence, part: Comparison | None) -> Iterator[Reason]:
+    """The side that holds the noise, by all values alike, or else by the directions of models that were read whole."""
+    rows = [row for row in shape.where["tensors"] if row["kind"] == "noise" and row["amount"] < LOUD_NOISE]
+    if shape.where["shares"].get("noise", 0.0) <= WORTH_TELLING:
+        return
+    children = [*own_changes.grown(rows, "n")]
+    if not children and part is None and shape.where["coordinates"] == "own":
+        children = [*own_changes.one_side(noise_side.along_sides(comparison, rows))]
+    for child in children:
+        yield child, own_changes.NOISY
 
 
 def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None) -> Iterator[Reason]:

@@ -81,8 +81,13 @@ def _nearest_in_use(levels: np.ndarray, values: np.ndarray, slack: np.ndarray, g
 
 
 def _spacing(values: torch.Tensor) -> torch.Tensor:
-    """The distance between numbers of the coarsest float format that holds the values, at each of them."""
+    """The distance between numbers of the coarsest float format that holds the values, at each of them, at most."""
+    return values.double().abs() * precision(values)
+
+
+def precision(values: torch.Tensor) -> float:
+    """The distance between 1 and the next number of the coarsest float format that holds the values."""
     for dtype in (*SIXTEEN_BIT, torch.float32):
         if torch.equal(values.to(dtype).double(), values.double()):
-            return values.double().abs() * torch.finfo(dtype).eps
-    return values.double().abs() * math.ldexp(1.0, -52)
+            return float(torch.finfo(dtype).eps)
+    return math.ldexp(1.0, -52)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from tools import noise_side
 from tools.comparison import FEWEST_VALUES, SIDES, Comparison, Side, opposite
 from tools.difference import Difference, compare_values, rounding_grid
 from tools.evidence import Evidence
@@ -54,6 +55,8 @@ def may_have_changes_of_its_own(
         not all(_is_explained(row, child, reasons) for row in rows)
         or (bool(scaled) and [*grown(scaled, "scales")] != [child])
         or (any(row["kind"] == "noise" for row in rows) and _parent_is_rounded(read, rows, child))
+        # In samples, and once coordinates were turned, a tensor's strong directions are not at hand.
+        or (read is models and not rotated and noise_side.lies_along_strong_directions(read, rows, child))
         or not _sizes_are_explained(models, shape, reasons)
         or not _matrices_are_explained(read, rows, child, reasons)
         or not _tokens_are_explained(read, child, reasons)
@@ -66,9 +69,14 @@ def grown(rows: Sequence[Mapping[str, Any]], count: Literal["n", "scales"]) -> I
     total = sum(row[count] for row in rows)
     if not total:
         return
-    along = {side: abs(sum(row[f"along_{side}"] * row[count] ** 0.5 for row in rows)) / total**0.5 for side in SIDES}
-    low, high = sorted(SIDES, key=lambda side: along[side])
-    if along[high] > ALONG and along[low] < NOT_ALONG:
+    along = {side: sum(row[f"along_{side}"] * row[count] ** 0.5 for row in rows) / total**0.5 for side in SIDES}
+    yield from one_side(along)
+
+
+def one_side(along: Mapping[Side, float]) -> Iterator[Side]:
+    """The side with which a difference correlates by so many standard errors, where it does not with the other."""
+    low, high = sorted(SIDES, key=lambda side: abs(along[side]))
+    if abs(along[high]) > ALONG and abs(along[low]) < NOT_ALONG:
         yield high
 
 

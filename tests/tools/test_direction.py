@@ -149,8 +149,6 @@ def test_rows_that_nobody_trained_shrink_in_whoever_trained() -> None:
     # A sibling that was trained with less decay looks like the parent.
     way = found(shrunk, parent)
     assert (way["answer"], way["changed"]) == ("unknown", "a")
-    with_base = {"shared_additions": Evidence(0.9, -3.0, 8, {"a_holds_of_b": 0.9, "b_holds_of_a": 0.9})}
-    assert found(shrunk, parent, more=with_base)["answer"] == "a_from_b"
     unused[:40] = parent.tensors[table][:40]
     assert found(child.with_tensors({**child.tensors, table: unused}), parent) == {"answer": "unknown", "because": []}
 
@@ -239,7 +237,11 @@ CHILDREN: dict[str, Callable[[Small], Small]] = {
 def test_of_two_siblings_neither_is_the_parent(one: str, other: str) -> None:
     base = trained("llama", 1)
     base = Small(base.tensors, base.config, {"tokenizer.json": tokenizer_json(WORDS)})
-    assert ways(CHILDREN[one](base), CHILDREN[other](base))[0]["answer"] == "unknown"
+    children = CHILDREN[one](base), CHILDREN[other](base)
+    assert ways(*children)[0]["answer"] == "unknown"
+    # With their parent's own parent named, both hold all of what their parent had added to it.
+    grandparent_named = {"shared_additions": Evidence(0.9, -3.0, 8, {"a_holds_of_b": 0.9, "b_holds_of_a": 0.9})}
+    assert ways(*children, more=grandparent_named)[0]["answer"] == "unknown"
 
 
 @pytest.mark.parametrize("child", ["adapted", "int8", "int4", "pruned", "noisy", "rotated", "with rows"])
