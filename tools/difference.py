@@ -75,7 +75,7 @@ class Difference:
     row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a that b
     holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms. `below_rounding`: smaller
     than the rounding of the 16-bit format of both. `alone`: the kind explains all of the difference, so that nothing
-    else was done to either side.
+    else was done to either side. `contested`: of few directions some seem added to one side and some to the other.
     """
 
     kind: Kind
@@ -94,6 +94,7 @@ class Difference:
     scales: int = 0
     below_rounding: bool = False
     alone: bool = False
+    contested: bool = False
 
 
 def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
@@ -165,8 +166,9 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)
     if rank is not None:
-        added_to, alone = _side_with_directions(matrix, rank, x, y)
-        return replace(whole, kind="low_rank", amount=float(rank), coarser=added_to, alone=alone and scale is None)
+        added_to, alone, contested = _side_with_directions(matrix, rank, x, y)
+        return replace(whole, kind="low_rank", amount=float(rank), coarser=added_to, alone=alone and scale is None,
+                       contested=contested)  # fmt: skip
     # Noise is told as a share of the spread, and a tensor of one number repeated has none.
     if _is_white(matrix, sizes) and (spread := _smaller_spread(x, y)) > 0.0:
         return replace(whole, kind="noise", amount=float(left.std()) / spread, alone=scale is None)
@@ -243,9 +245,9 @@ def _rows(values: torch.Tensor, turn: bool) -> torch.Tensor:
 
 def _side_with_directions(
     difference: torch.Tensor, rank: int, x: torch.Tensor, y: torch.Tensor
-) -> tuple[Literal["a", "b"] | None, bool]:
-    """The side to which a low-rank difference was added, or out of which its directions were projected; and whether
-    the directions are all that differs.
+) -> tuple[Literal["a", "b"] | None, bool, bool]:
+    """The side to which a low-rank difference was added, or out of which its directions were projected; whether the
+    directions are all that differs; and whether some seem added to either side.
 
     A matrix holds little along directions that were not made for it, and the sum about as much as was added. Only a
     projection leaves nothing at all, and then the other side is the one they were in.
@@ -266,12 +268,13 @@ def _side_with_directions(
     # What any other directions hold; b holds what was added to it, and a minus what was added to a.
     usual = min(float(side.norm()) for side in (x, y)) / math.sqrt(difference.numel())
     clear = sizes * CLEARLY_ADDED > usual
-    alone = alone and not bool((own[1][clear] > 0.5).any() and (own[0][clear] < -0.5).any())
+    contested = bool((own[1][clear] > 0.5).any() and (own[0][clear] < -0.5).any())
     if min(emptied) < EMPTIED:
-        return "a" if emptied[0] < emptied[1] else "b", alone
-    if min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
-        return "a" if along[0] > along[1] else "b", alone
-    return None, alone
+        return "a" if emptied[0] < emptied[1] else "b", alone, contested
+    # Of less than that even all the directions of one tensor hold as much by chance.
+    if float(sizes.norm()) * CLEARLY_ADDED > usual and min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
+        return "a" if along[0] > along[1] else "b", alone, contested
+    return None, alone, contested
 
 
 def _recast(a: torch.Tensor, b: torch.Tensor) -> Literal["a", "b"] | None:

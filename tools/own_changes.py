@@ -31,6 +31,8 @@ FEW_DIRECTIONS = "the few directions that differ were made for it"
 ALONG, NOT_ALONG = 5.0, 3.0
 # Where tokens were left out here and there, so many in a row at the end are rarer than once in a thousand.
 BY_CHANCE = 1e-3
+# Trained directions meet the parent's own in one tensor of thirty; two adapters of one base in a quarter and more.
+CONTESTED = 0.05
 # A vector may differ by so many times the noise of the matrices, each as a share of its own spread.
 AS_MUCH = 3.0
 
@@ -45,14 +47,17 @@ def may_have_changes_of_its_own(
     rows = shape.where["tensors"]
     if in_part:
         shared = [row for row in rows if row["kind"] != "unrelated"]
-        return not all(_is_explained(row, child, reasons) for row in shared)
+        return not (all(_is_explained(row, child, reasons) for row in shared) and _are_one_adapter(shared))
     rotated = shape.where["coordinates"] != "own"
     if rotated and FOLDED not in reasons:
         # Who was turned from whom does not show.
         return True
     scaled = [row for row in rows if row["scales"]]
+    small = _within_the_rank(models, rows) if FEW_DIRECTIONS in reasons else []
     return (
-        not all(_is_explained(row, child, reasons) for row in rows)
+        not all(_is_explained(row, child, reasons) for row in rows if row not in small)
+        or (bool(small) and [*grown(small, "n")] != [child])
+        or not _are_one_adapter(rows)
         or (bool(scaled) and [*grown(scaled, "scales")] != [child])
         or (any(row["kind"] == "noise" for row in rows) and _parent_is_rounded(read, rows, child))
         # In samples, and once coordinates were turned, a tensor's strong directions are not at hand.
@@ -94,6 +99,28 @@ def _is_explained(row: Mapping[str, Any], child: Side, reasons: Collection[str])
     if row["kind"] == "low_rank":
         return row["coarser"] == child or (row["coarser"] is None and FEW_DIRECTIONS in reasons)
     return bool(row["coarser"] == child)
+
+
+def _are_one_adapter(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the low-rank differences, if any, are those of one adapter: of one rank, and hardly any contested.
+
+    Where both sides have one, the ranks add up in the tensors that both adapters changed.
+    """
+    added = [row for row in rows if row["kind"] == "low_rank"]
+    ranks, contested = {row["amount"] for row in added}, sum(row["contested"] for row in added)
+    return len(ranks) <= 1 and contested <= CONTESTED * len(added)
+
+
+def _within_the_rank(models: Comparison, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Matrices of no more directions than the adapter has, which can change them in any way; routers of few experts."""
+    rank = max((row["amount"] for row in rows if row["kind"] == "low_rank"), default=0.0)
+    shapes = models.a.shapes
+    return [
+        row
+        for row in rows
+        if row["kind"] in ("noise", "trained") and not row["reordered"] and not row["scales"]
+        and row["a"] in shapes and min(shapes[row["a"]]) <= rank
+    ]  # fmt: skip
 
 
 def _parent_is_rounded(comparison: Comparison, rows: list[dict[str, Any]], child: Side) -> bool:

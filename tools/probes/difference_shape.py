@@ -166,6 +166,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "table": layout.is_table(pair.a),
                 "below_rounding": difference.below_rounding,
                 "alone": difference.alone,
+                "contested": difference.contested,
                 "n": comparison.stands_for(pair),
             }
         )
