@@ -31,6 +31,8 @@ SCALE_LEAVES = 0.5
 RESCALED_ERROR = 3e-3
 # Fewer values than this under one scale are explained by any scale.
 FEWEST_PER_SCALE = 8
+# Neighbours whose scales differ by less than this share one factor.
+ONE_FACTOR = 0.01
 # A block of rounding errors is flat (kurtosis 1.8), of Gaussian noise bell-shaped (3); halfway lies here.
 FLAT_KURTOSIS = 2.25
 # Stored in 16 bit, large values of a block are rounded a second time, and their errors are longer than the others'.
@@ -69,13 +71,14 @@ class Difference:
 
     `amount` is the noise as a share of a's and b's smaller standard deviation, the rank, the share set to zero, or the
     bits of a rounding grid. `along_a`, `along_b` are the standard errors by which the difference correlates with each
-    side: noise added to a does not correlate with a, but with the sum. Where `scales` many scales were undone, they
-    are those of the scales' logarithms with the rows' or columns' lengths. `coarser` is the side that rounding, zeros
-    or a low-rank change were done to, where that shows. `group` is how many values share one step of a grid (None: a
-    row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a that b
-    holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms. `below_rounding`: smaller
-    than the rounding of the 16-bit format of both. `alone`: the kind explains all of the difference, so that nothing
-    else was done to either side. `contested`: of few directions some seem added to one side and some to the other.
+    side: noise added to a does not correlate with a, but with the sum. Where scales were undone, they are those of the
+    scales' logarithms with the rows' or columns' lengths, and `scales` is how many there were, less one. `coarser` is
+    the side that rounding, zeros or a low-rank change were done to, where that shows. `group` is how many values share
+    one step of a grid (None: a row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>,
+    the multiple of a that b holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms.
+    `below_rounding`: smaller than the rounding of the 16-bit format of both. `alone`: the kind explains all of the
+    difference, so that nothing else was done to either side. `contested`: of few directions some seem added to one
+    side and some to the other.
     """
 
     kind: Kind
@@ -339,8 +342,18 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
     if count < FEWEST_PER_SCALE or bool((scales == scales[0, 0]).all()) or min(float(v.std()) for v in lengths) < 1e-3:
         return found
     grown = lengths[1] - lengths[0]
-    along = [_errors_apart(grown - grown.mean(), side - side.mean()) for side in lengths]
-    return replace(found, scales=count, along_a=along[0], along_b=along[1], alone=found.kind == "rescaled")
+    # What shares a factor, as the rows of a head do, says one thing and not many.
+    shared = torch.cat([torch.zeros(1), (grown.diff().abs() > ONE_FACTOR).cumsum(0)]).long()
+    counts = torch.bincount(shared).double()
+    lengths = [torch.bincount(shared, weights=side) / counts for side in lengths]
+    count = len(counts)
+    if count < 2:
+        return found
+    grown = lengths[1] - lengths[0]
+    # Around means of their own; two factors always lie on a line.
+    by_chance = math.sqrt((count - 1) / count)
+    along = [by_chance * _errors_apart(grown - grown.mean(), side - side.mean()) for side in lengths]
+    return replace(found, scales=count - 1, along_a=along[0], along_b=along[1], alone=found.kind == "rescaled")
 
 
 def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:
