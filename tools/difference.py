@@ -72,13 +72,14 @@ class Difference:
     `amount` is the noise as a share of a's and b's smaller standard deviation, the rank, the share set to zero, or the
     bits of a rounding grid. `along_a`, `along_b` are the standard errors by which the difference correlates with each
     side: noise added to a does not correlate with a, but with the sum. Where scales were undone, they are those of the
-    scales' logarithms with the rows' or columns' lengths, and `scales` is how many there were, less one. `coarser` is
-    the side that rounding, zeros or a low-rank change were done to, where that shows. `group` is how many values share
-    one step of a grid (None: a row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>,
-    the multiple of a that b holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms.
-    `below_rounding`: smaller than the rounding of the 16-bit format of both. `alone`: the kind explains all of the
-    difference, so that nothing else was done to either side. `contested`: of few directions some seem added to one
-    side and some to the other.
+    scales' logarithms with the rows' or columns' lengths; `scales` is how many there were, less one, and `scaled_by`,
+    `scaled_apart` are the mean and the standard deviation of their logarithms. `coarser` is the side that rounding,
+    zeros or a low-rank change were done to, where that shows. `group` is how many values share one step of a grid
+    (None: a row), `moved` the share of the numbers that differ. `weight_of_a` is <a, b> / <a, a>, the multiple of a
+    that b holds, `weight_of_b` the multiple of b that a holds; `size_a`, `size_b` are the norms. `below_rounding`:
+    smaller than the rounding of the 16-bit format of both. `alone`: the kind explains all of the difference, so that
+    nothing else was done to either side. `contested`: of few directions some seem added to one side and some to the
+    other.
     """
 
     kind: Kind
@@ -98,6 +99,8 @@ class Difference:
     below_rounding: bool = False
     alone: bool = False
     contested: bool = False
+    scaled_by: float = 0.0
+    scaled_apart: float = 0.0
 
 
 def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
@@ -163,8 +166,9 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         undone = torch.ones_like(x) if scale is None else scale
         coarse, fine = (a, y / undone) if coarser == "a" else (b, x * undone)
         alone = only_rounding(_rows(coarse, False), _rows(fine, False), grid.group, scaled=scale is not None)
-        return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser,
-                       alone=alone and (scale is None or whole.scales > 0))  # fmt: skip
+        return replace(
+            whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser, alone=alone
+        )
     matrix = left.reshape(left.shape[0], -1)
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)
@@ -338,6 +342,7 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
     scales, flat_x, flat_y = (values.reshape(values.shape[0], -1) for values in (scale, x, y))
     axis = 1 if bool((scales == scales[:, :1]).all()) else 0
     lengths = [side.norm(dim=axis).clamp_min(1e-300).log() for side in (flat_x, flat_y)]
+    found = replace(found, alone=found.kind == "rescaled", scaled_by=float((lengths[1] - lengths[0]).mean()))
     count = len(lengths[0])
     if count < FEWEST_PER_SCALE or bool((scales == scales[0, 0]).all()) or min(float(v.std()) for v in lengths) < 1e-3:
         return found
@@ -353,7 +358,8 @@ def _along_the_scales(found: Difference, x: torch.Tensor, y: torch.Tensor, scale
     # Around means of their own; two factors always lie on a line.
     by_chance = math.sqrt((count - 1) / count)
     along = [by_chance * _errors_apart(grown - grown.mean(), side - side.mean()) for side in lengths]
-    return replace(found, scales=count - 1, along_a=along[0], along_b=along[1], alone=found.kind == "rescaled")
+    return replace(found, scales=count - 1, along_a=along[0], along_b=along[1],
+                   scaled_by=float(grown.mean()), scaled_apart=float(grown.std()))  # fmt: skip
 
 
 def _relative(left: torch.Tensor, size_x: float, size_y: float) -> float:

@@ -7,6 +7,7 @@ lies between the two: docs/decisions/0089-a-direction-needs-all-of-the-differenc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -33,6 +34,10 @@ ALONG, NOT_ALONG = 5.0, 3.0
 BY_CHANCE = 1e-3
 # Trained directions meet the parent's own in one tensor of thirty; two adapters of one base in a quarter and more.
 CONTESTED = 0.05
+# Two factors of a tensor are alike by chance once in hundreds; whole models are scaled tensor by tensor on purpose.
+SCALED_ONCE = 0.1
+# Random factors are as often above as below one, to within so many standard errors over all tensors.
+OFF_CENTRE = 4.0
 # A vector may differ by so many times the noise of the matrices, each as a share of its own spread.
 AS_MUCH = 3.0
 
@@ -59,6 +64,7 @@ def may_have_changes_of_its_own(
         or (bool(small) and [*grown(small, "n")] != [child])
         or not _are_one_adapter(rows)
         or (bool(scaled) and [*grown(scaled, "scales")] != [child])
+        or not _are_one_rescaling(rows)
         or (any(row["kind"] == "noise" for row in rows) and _parent_is_rounded(read, rows, child))
         # In samples, and once coordinates were turned, a tensor's strong directions are not at hand.
         or (read is models and not rotated and noise_side.lies_along_strong_directions(read, rows, child))
@@ -109,6 +115,17 @@ def _are_one_adapter(rows: Sequence[Mapping[str, Any]]) -> bool:
     added = [row for row in rows if row["kind"] == "low_rank"]
     ranks, contested = {row["amount"] for row in added}, sum(row["contested"] for row in added)
     return len(ranks) <= 1 and contested <= CONTESTED * len(added)
+
+
+def _are_one_rescaling(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the scales, if any, were drawn around one in every tensor: the other side was not scaled as a whole."""
+    scaled = [row for row in rows if row["scales"] and row["scaled_apart"]]
+    once = sum(bool(row["scaled_by"]) and not row["scales"] for row in rows)
+    if once > SCALED_ONCE * len(scaled):
+        return False
+    spread = sum(row["scales"] * row["scaled_apart"] ** 2 for row in scaled) / max(sum(r["scales"] for r in scaled), 1)
+    off = sum((row["scales"] + 1) * row["scaled_by"] ** 2 for row in scaled)
+    return bool(off <= spread * (len(scaled) + OFF_CENTRE * math.sqrt(2 * len(scaled))))
 
 
 def _within_the_rank(models: Comparison, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

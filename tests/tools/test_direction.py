@@ -219,10 +219,14 @@ CHILDREN: dict[str, Callable[[Small], Small]] = {
     "int4": lambda model: disguised(model, "quantise", "int4"),
     "pruned": lambda model: disguised(model, "prune", 0.5),
     "noisy": lambda model: disguised(model, "add_noise", 0.05),
+    "rescaled": lambda model: disguised(model, "rescale", "unit"),
+    "rescaled by layer": lambda model: disguised(model, "rescale", "layer"),
     "rotated": lambda model: disguised(model, "rotate_residual", "all"),
     "re-ordered": lambda model: disguised(model, "shuffle_units", "all"),
     "with rows": with_more_rows,
 }
+
+WITHOUT_A_TRACE = {"tuned", "nudged", "gains", "re-ordered", "rescaled by layer"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ CHILDREN: dict[str, Callable[[Small], Small]] = {
         pair
         for pair in itertools.combinations(CHILDREN, 2)
         # Where neither left a trace there is nothing to be silent about; noise hides what is far smaller.
-        if not set(pair) <= {"tuned", "nudged", "gains", "re-ordered"} and set(pair) != {"nudged", "noisy"}
+        if not set(pair) <= WITHOUT_A_TRACE and set(pair) != {"nudged", "noisy"}
     ],
 )
 def test_of_two_siblings_neither_is_the_parent(one: str, other: str) -> None:
@@ -244,7 +248,7 @@ def test_of_two_siblings_neither_is_the_parent(one: str, other: str) -> None:
     assert ways(*children, more=grandparent_named)[0]["answer"] == "unknown"
 
 
-@pytest.mark.parametrize("child", ["adapted", "int8", "int4", "pruned", "noisy", "rotated", "with rows"])
+@pytest.mark.parametrize("child", ["adapted", "int8", "int4", "pruned", "noisy", "rescaled", "rotated", "with rows"])
 def test_a_change_that_explains_everything_makes_a_child(child: str) -> None:
     base = trained("llama", 1)
     base = Small(base.tensors, base.config, {"tokenizer.json": tokenizer_json(WORDS)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -60,5 +62,7 @@ def test_zeros_and_a_little_change_beside_them() -> None:
 def test_what_has_no_side_or_is_training_explains_nothing() -> None:
     values = drawn(1)
     assert both_ways(values, values).alone and both_ways(values.to(torch.bfloat16).float(), values).alone
-    assert not both_ways(2.0 * values, values).alone
+    doubled = both_ways(2.0 * values, values)
+    assert (doubled.kind, doubled.scales, doubled.coarser) == ("rescaled", 0, None)
+    assert doubled.scaled_by == pytest.approx(-math.log(2.0))
     assert not both_ways(values + 0.1 * drawn(2) * drawn(4).abs(), values).alone

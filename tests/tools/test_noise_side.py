@@ -1,4 +1,4 @@
-"""Noise too faint for a plain correlation is told by the directions along which tensors are strong; training under it too."""
+"""Noise too faint for a plain correlation is told by a tensor's strong directions, and training under it too."""
 
 from __future__ import annotations
 

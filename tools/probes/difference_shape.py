@@ -162,6 +162,8 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "weight_of_b": difference.weight_of_b,
                 "sizes": [difference.size_a, difference.size_b],
                 "scales": difference.scales,
+                "scaled_by": difference.scaled_by,
+                "scaled_apart": difference.scaled_apart,
                 "reordered": pair.partners is not None,
                 "table": layout.is_table(pair.a),
                 "below_rounding": difference.below_rounding,
