@@ -1,9 +1,9 @@
-"""Is a direction claimed between siblings? python -m benchmarks.siblings [--recipe llama] [--json FILE].
+"""Is a direction claimed between siblings? python -m benchmarks.siblings [--recipe llama] [--base] [--json FILE].
 
 From one base many children are made: trained on with and without weight decay, at other rates and on other texts, given
-adapters or token rows, rounded, pruned, made noisy, cut and turned. Then every two of them are asked about, in both
-orders, and without naming the base: base and child, and child and child, of which neither came from the other. Between
-siblings every claim is wrong.
+adapters or token rows, rounded, pruned, made noisy, cut, turned and scaled, and some children of a child. Then every
+two of them are asked about, in both orders: base and child, and child and child, of which neither came from the other.
+Between siblings every claim is wrong. With `--base` the base is named, and pairs with the base itself are left out.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from benchmarks.attacks import (
     renumbered_tokens,
     reset,
     stranger,
+    twice_tuned,
 )
 from benchmarks.zoo import RECIPES, Part, Zoo, saved_model
 from tools.audit import compare
@@ -61,7 +62,7 @@ def _made(make: Callable[[Subject], Any]) -> Callable[[Subject], Path]:
     return lambda subject: make(subject).suspect
 
 
-# kind, name, and how it is made; the one child of a child has its parent's name first.
+# kind, name, and how it is made.
 CHILDREN: tuple[tuple[str, str, Callable[[Subject], Path]], ...] = (
     ("trained", "fine-tuned, 300 steps", fine_tuned),
     ("trained", "fine-tuned, 60 steps", partial(fine_tuned, steps=60)),
@@ -92,11 +93,16 @@ CHILDREN: tuple[tuple[str, str, Callable[[Subject], Path]], ...] = (
     ("turned", "rotated", _made(chain(by("rotate_residual")))),
     ("turned", "units re-ordered", _made(chain(by("shuffle_units")))),
     ("turned", "rescaled by unit", _made(chain(by("rescale", "unit")))),
+    ("turned", "rescaled by layer", _made(chain(by("rescale", "layer")))),
+    ("noise", "noise 1 % on the fine-tune", _made(chain(by("add_noise", 0.01), source=fine_tuned))),
+    ("trained", "fine-tune of the fine-tune", twice_tuned),
 )
 # Who came from whom beside the base: child -> its nearer parents.
 NEARER = {
     "int8 of the fine-tune": ("fine-tuned, 300 steps",),
     "two fine-tunes, half each": ("fine-tuned, 300 steps", "continued"),
+    "noise 1 % on the fine-tune": ("fine-tuned, 300 steps",),
+    "fine-tune of the fine-tune": ("fine-tuned, 300 steps",),
 }
 
 
@@ -120,16 +126,16 @@ def truth(a: str, b: str) -> str:
     return "b_from_a" if a == BASE or a in NEARER.get(b, ()) else "unknown"
 
 
-def ask_all(subject: Subject, only: str = "", once: bool = False) -> list[Row]:
-    """Every two of a family in both orders; `once`: in one, every second pair in the other."""
+def ask_all(subject: Subject, only: str = "", once: bool = False, based: bool = False) -> list[Row]:
+    """Every two of a family in both orders; `once`: in one, every second pair in the other; `based`: the base named."""
     rows = []
     made = family(subject)
     for place, ((a, (kind_a, one)), (b, (kind_b, other))) in enumerate(itertools.combinations(made.items(), 2)):
-        if only not in a and only not in b:
+        if (only not in a and only not in b) or (based and a == BASE):
             continue
         for swapped in (bool(place % 2),) if once else (False, True):
             sides = (other, one) if swapped else (one, other)
-            result = compare(*map(str, sides), fresh=True)
+            result = compare(*map(str, sides), str(subject.parent) if based else None, fresh=True)
             said = result["direction"]["answer"]
             said = MIRRORED[said] if swapped else said
             rows.append(
@@ -174,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", action="append", choices=RECIPES, help="only this recipe; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="the base is the zoo's model of this seed")
     parser.add_argument("--only", default="", help="only pairs with a child whose name holds this")
+    parser.add_argument("--base", action="store_true", help="name the base")
     parser.add_argument("--once", action="store_true", help="every pair in one order only")
     parser.add_argument("--json", type=Path, help="write every row to this file")
     asked = parser.parse_args(arguments)
@@ -181,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for recipe in asked.recipe or RECIPES:
         with tempfile.TemporaryDirectory() as folder:
             subject = Subject(zoo, RECIPES[recipe], asked.seed, zoo.model(recipe, asked.seed), Path(folder))
-            rows += ask_all(subject, asked.only, asked.once)
+            rows += ask_all(subject, asked.only, asked.once, asked.base)
     print(table(rows))
     if asked.json:
         asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -166,9 +166,7 @@ def compare_values(a: torch.Tensor, b: torch.Tensor) -> Difference:
         undone = torch.ones_like(x) if scale is None else scale
         coarse, fine = (a, y / undone) if coarser == "a" else (b, x * undone)
         alone = only_rounding(_rows(coarse, False), _rows(fine, False), grid.group, scaled=scale is not None)
-        return replace(
-            whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser, alone=alone
-        )
+        return replace(whole, kind="quantised", amount=float(grid.bits), group=grid.group, coarser=coarser, alone=alone)
     matrix = left.reshape(left.shape[0], -1)
     sizes = _singular_values(matrix) if min(matrix.shape) >= FEWEST_DIRECTIONS else None
     rank = None if sizes is None else _low_rank(sizes)

@@ -55,6 +55,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Without the common base, two models made from one third model cannot be told from parent and child.",
         "zh": "如果不指出共同的基座，就无法区分“一个来自另一个”和“两个都来自第三个模型”。",
     },
+    "siblings_below_the_base": {
+        "en": "Two models made from one that itself came from the named base cannot be told from parent and child.",
+        "zh": "如果两者都来自由所给基座做成的同一个模型，就无法与“一个来自另一个”区分开。",
+    },
     "nearly_the_parent": {
         "en": "What is taken for the parent may itself be a copy of the true parent, as long as it differs from it by less "
         "than rounding or noise between the two can hide.",
@@ -184,8 +188,9 @@ def limits(
         keys.append("by_digest")
     if answer in ("disguised_copy", "derived", "shared_part"):
         # Only a child holds several models in the shares of a mean.
-        unsure = [] if merged else ["nearly_the_parent" if directed else "siblings"]
-        keys += ["base_believed"] if base else unsure
+        siblings = "siblings_below_the_base" if base else "siblings"
+        keys += ["base_believed"] if base else []
+        keys += [] if merged else ["nearly_the_parent" if directed else siblings]
         keys += [] if merged else ["same_start"]
         keys += [] if described else ["not_described"]
     if answer == "shared_part":
