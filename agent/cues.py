@@ -40,6 +40,12 @@ def beginning(name: str) -> re.Pattern[str]:
 
 
 @cache
+def filler() -> re.Pattern[str]:
+    """Matches what people say while they think, at the beginning of a message that goes on."""
+    return re.compile(rf"^(?:(?:{_joined(_lists('filler'))}){_BETWEEN})+(?=\S)", re.IGNORECASE | re.ASCII)
+
+
+@cache
 def ending(name: str, then: str = "") -> re.Pattern[str]:
     """Matches these phrases at the end of a text; `then`: what may stand behind them."""
     return re.compile(rf"(?:{_joined(_lists(name))}){then}$", re.IGNORECASE | re.ASCII)

@@ -65,6 +65,17 @@ def layers(finding: Mapping[str, Any]) -> list[float]:
     return [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
 
 
+def layer_rows(finding: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """The number of each layer as its file counts, and its agreement; of several parts of one layer the weakest."""
+    where = finding.get("where")
+    found: dict[int, float] = {}
+    for row in where if isinstance(where, list) else []:
+        layer, value = row.get("layer"), row.get("statistic")
+        if isinstance(layer, int) and isinstance(value, (int, float)) and math.isfinite(value):
+            found[layer] = min(found.get(layer, math.inf), float(value))
+    return sorted(found.items())
+
+
 def for_model(tool: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
     """What a language model may see of a result: numbers, our own ids and words, counts. Nothing the suspect wrote."""
     if tool == "compare":

@@ -75,6 +75,8 @@ class Speaker(FollowUps):
 
     def on_article(self) -> Spoken:
         word = self.say(f"word_{self.intent.about}") if knows(f"word_{self.intent.about}") else ""
+        if not self.passages and not word and self.before.results:
+            return self.asks(self.say("no_article_result"), self.chips("sure", "why", "limits", "report"))
         if not self.passages:
             return Spoken(word, False, self.chips("help")) if word else self.not_covered()
         return Spoken(self.told(word), False, self.chips("wrapping", "case", "help"))
@@ -245,6 +247,9 @@ class Speaker(FollowUps):
         return Spoken(paragraphs(parts), False, self.chips("sure", "why", "limits"), str(self.main["answer"]))
 
     def on_language(self) -> Spoken:
+        if self.intent.about == "other":
+            chips = self.chips("sure", "why") if self.results else self.chips("help")
+            return Spoken(self.say("other_language"), False, chips)
         if self.intent.about == "again" and self.results:
             return self.follow_up([self.verdict(self.main, self.intent.depth)], "sure", "why", "limits")
         if self.intent.about == "again" and self.passages:

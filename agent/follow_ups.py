@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.evidence import SERIES, Cited, harmless, layers, model_name, question_of
+from agent.cues import cue
+from agent.evidence import SERIES, Cited, harmless, layer_rows, layers, model_name, question_of, title_of
 from agent.fairness import heated_words
 from agent.measurements import Measurements
 from agent.memory import is_sampled, numbers_in
@@ -14,16 +15,23 @@ from agent.merges import merge_words
 from agent.phrases import knows
 from agent.verdicts import Spoken
 from agent.wording import (
+    first_sentences,
     foreign_as_code,
     is_about,
     number,
     odds,
     paragraphs,
+    passage_text,
     share,
     size,
 )
 from tools.limits import TEXTS
-from tools.words import STRENGTHS
+from tools.words import ANSWERS, STRENGTHS
+
+# Layers that agree equally well to two digits need not be told apart.
+EVEN_LAYERS = 0.01
+# Changes that one may suppose, the first that a question names; of all others a new order and new names are told.
+SUPPOSED = ("distilling", "part", "rounding", "training")
 
 
 class FollowUps(Measurements):
@@ -106,6 +114,8 @@ class FollowUps(Measurements):
 
     def on_number(self) -> Spoken:
         items = [item for item in self.of(self.main) if item.measured]
+        if self.intent.about.startswith("R"):
+            return self.reason(int(self.intent.about[1:]))
         if self.intent.about.startswith("E"):
             items = [item for item in items if item.id == self.intent.about] or items
         elif self.intent.about:
@@ -149,6 +159,63 @@ class FollowUps(Measurements):
             )
             lines.append(f"- {line} [{item.id}]")
         return self.follow_up([opening, "\n".join(lines)], "sure", "why", "engineer")
+
+    def reason(self, place: int) -> Spoken:
+        """One of the numbered reasons of the answer, with what the check asks and how its number is read."""
+        summary = self.report.summary(dict(self.main), self.language)
+        lines = self.reasons(self.main, summary).splitlines()
+        if not lines:
+            return self.on_why()
+        line = lines[min(place, len(lines)) - 1].split(". ", 1)[1]
+        item = next((item for item in self.of(self.main) if f"[{item.id}]" in line), None)
+        parts = [line]
+        if item is not None and knows(f"word_{item.probe}"):
+            parts.append(self.say(f"word_{item.probe}"))
+        if item is not None and item.measured and item.finding["log10_pvalue"] is not None:
+            parts.append(self.say("reason_chance", odds=odds(item.finding["log10_pvalue"], self.language)))
+        return self.follow_up(parts, "why", "sure", "simple")
+
+    def on_changes(self) -> Spoken:
+        """What lies between the two models, by kind and amount."""
+        result, summary = self.main, self.report.summary(dict(self.main), self.language)
+        if result["answer"] in ("independent", "undecided"):
+            return self.follow_up([self.say(f"changes_{result['answer']}")], "why", "limits")
+        told = self.changes(result, summary)
+        if not told:
+            told = self.say("changes_none" if result["answer"] == "identical" else "changes_unnamed")
+        return self.follow_up([told, self.read_more()], "direction", "sure", "limits")
+
+    def on_layers(self) -> Spoken:
+        """In which layers the two models agree, most and least."""
+        lines: list[str] = []
+        even = True
+        for item in self.of(self.main):
+            rows = layer_rows(item.finding) if item.probe in SERIES and item.measured else []
+            if not rows:
+                continue
+            least, most = min(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[1])
+            facts = {"name": self.say(f"series_{item.probe}"), "count": len(rows), "cite": f"[{item.id}]"}
+            if most[1] - least[1] < EVEN_LAYERS:
+                lines.append(self.say("layers_even", value=number(most[1]), **facts))
+            else:
+                even = False
+                ends = {"best": most[0], "high": number(most[1]), "worst": least[0], "low": number(least[1])}
+                lines.append(self.say("layers_differ", **ends, **facts))
+        if not lines:
+            return self.follow_up([self.say("layers_none")], "why", "sure")
+        # Where no check tells the layers apart, the first one says so.
+        told = lines[:1] if even else lines
+        return self.follow_up([self.say("layers"), "\n".join(f"- {line}" for line in told)], "why", "plot", "sure")
+
+    def on_sources(self) -> Spoken:
+        """The articles that go with a result, each with how it begins."""
+        lines = []
+        for place, passage in enumerate(self.passages, 1):
+            lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
+            lines.append(f"- **{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
+        if not lines:
+            return self.on_why()
+        return self.follow_up([self.say("sources"), "\n".join(lines)], "why", "limits", "report")
 
     def on_plot(self) -> Spoken:
         lines = []
@@ -195,10 +262,12 @@ class FollowUps(Measurements):
             return Spoken(self.told("") if self.passages else self.say("help_limits"), False, self.chips("help"))
         summary = self.report.summary(dict(self.main), self.language)
         lines = "\n".join(f"- {sentence}" for sentence in summary["not_meaning"])
-        # Whoever asks in accusing words is told what was measured before what that does not mean.
-        heated = heated_words(self.turn.said[-1] if self.turn.said else "")
-        measured = f"{self.headline(self.main, summary)} {self.ids_of(self.main)}" if heated else ""
-        parts = [measured, self.say("not_meaning", text="").strip(), lines, self.read_more()]
+        # Whoever asks in accusing words, or concludes something, is told first what was measured.
+        asked = self.turn.said[-1] if self.turn.said else ""
+        concluded = heated_words(asked) or cue("concludes").search(asked)
+        measured = self.joined([self.headline(self.main, summary), self.ids_of(self.main)]) if concluded else ""
+        caught = self.power(self.main) if self.main["answer"] == "independent" else ""
+        parts = [measured, caught, self.say("not_meaning", text="").strip(), lines, self.read_more()]
         return self.follow_up(parts, "next", "sure", "change_mind")
 
     def on_next(self) -> Spoken:
@@ -221,17 +290,24 @@ class FollowUps(Measurements):
         tried, asked_of_it = self.before.stressed, self.before.last_kind == "stress"
         if tried is not None and (asked_of_it or not self.results):
             return Spoken(paragraphs([self.preamble(), *self.tried(tried)]), False, self.chips("help", "examples"))
-        result, parts = self.main, []
+        result, supposed = self.main, self.supposed()
         names = (result["a"]["name"], result["b"]["name"])
-        if tried is not None and tried.get("name") in names:
+        if tried is not None and tried.get("name") in names and not supposed:
             return self.follow_up(self.tried(tried), "sure", "limits")
-        parts.append(self.say("what_if_independent" if result["answer"] == "independent" else "what_if_linked"))
-        noise = (result.get("power") or {}).get("largest_noise_caught")
-        if isinstance(noise, (int, float)):
-            parts.append(self.say("what_if_noise", amount=share(noise)))
+        if result["answer"] in ("independent", "undecided"):
+            parts = [self.say(f"what_if_{result['answer']}"), supposed, self.power(result)]
+        else:
+            parts = [self.joined([self.say("what_if_linked"), supposed or self.say("supposed_order")])]
         target = self.before.models[-1] if self.before.models else names[1]
         parts.append(self.say("offer_stress", name=model_name(target)))
         return self.follow_up(parts, "sure", "change_mind")
+
+    def supposed(self) -> str:
+        """What is known of a change that the question supposes; "" where it names none that has words of its own."""
+        said = self.intent.question
+        about = next((about for about in SUPPOSED if cue(f"supposed.{about}").search(said)), "")
+        words = {answer: ANSWERS[answer]["word"][self.language] for answer in ("derived", "shared_part")}
+        return self.say(f"supposed_{about}", **words) if about else ""
 
     def tried(self, stressed: Mapping[str, Any]) -> list[str]:
         """What was tried on a model: how often it was recognised, and the changes that hid it, else all of them."""

@@ -49,7 +49,8 @@ _CITE = re.compile(r"\[([EK]\d{1,3})\]")
 _NUMBER = re.compile(r"(?<![\w.^])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w^]|\.\d)")
 _POWER = re.compile(r"(?<!\w)10\s*\^\s*\{?([-−]?\d+)\}?")
 _OF = re.compile(r"\b(\d+) (?:of|out of) (\d+)\b|(\d+)\s*[层个项]中的?\s*(\d+)|(?<![\d.])(\d+)/(\d+)(?![\d.])")
-_MARKUP = re.compile(r"<\s*[a-zA-Z/!?]|!\[|\]\(|https?://|www\.|data:|javascript:", re.IGNORECASE)
+# "Code, weights and data: three licences" is a title; an address goes on without a space.
+_MARKUP = re.compile(r"<\s*[a-zA-Z/!?]|!\[|\]\(|https?://|www\.|\bdata:(?=\S)|javascript:", re.IGNORECASE)
 _HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _CODE = re.compile(r"`[^`\n]{0,200}`")
 

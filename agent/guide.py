@@ -80,6 +80,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     "same_configuration": ("config-and-names",),
     "tensor_names": ("config-and-names",),
     "log10": ("p-values",),
+    "same_data": ("how-we-compare", "same-mistakes"),
     "norm_gains": ("case-solar", "cosine-similarity"),
     "code_likeness": ("config-and-names", "architecture-reuse"),
     **dict.fromkeys(("spectra", "token_geometry", "head_space"), ("how-we-compare",)),

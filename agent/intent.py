@@ -13,8 +13,8 @@ KINDS = (
     # What is measured, and what keeps it from being measured yet.
     "compare", "describe", "stress", "behave", "ask_other", "ask_models", "unclear", "cancel", "no_thanks",
     # What was measured, said again from the thread's memory.
-    "result", "sure", "why", "number", "plot", "direction", "merged", "limits", "next", "change_mind", "what_if",
-    "report", "cost", "reproduce",
+    "result", "sure", "why", "number", "plot", "changes", "layers", "direction", "merged", "limits", "next",
+    "change_mind", "what_if", "sources", "report", "cost", "reproduce",
     # What is written in the articles.
     "article", "lesson", "closed", "people",
     # The conversation itself.
@@ -28,11 +28,14 @@ FOLLOW_UPS = (
     "reproduce",
     "report",
     "plot",
+    "sources",
+    "layers",
     "merged",
     "direction",
     "change_mind",
     "sure",
     "what_if",
+    "changes",
     "limits",
     "next",
     "why",

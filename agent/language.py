@@ -30,6 +30,17 @@ _SIMPLIFIED = str.maketrans(
         )
     )
 )
+_CONTRACTIONS = (
+    "what's who's how's where's that's there's here's don't doesn't didn't isn't aren't wasn't weren't can't couldn't "
+    "wouldn't shouldn't won't haven't hasn't hadn't i'm i've they're they've they'd you're you've you'd let's"
+)
+# What is typed in haste, with what the cues hold.
+_SPELT_OUT = {
+    **{word.replace("'", ""): word for word in _CONTRACTIONS.split()},
+    **{"u": "you", "r": "are", "ur": "your", "pls": "please", "plz": "please", "abt": "about", "cuz": "because"},
+    **{"dunno": "don't know", "wanna": "want to", "gonna": "going to", "gotta": "got to", "kinda": "kind of"},
+}
+_IN_HASTE = re.compile(rf"(?<![\w/'.-])(?:{'|'.join(_SPELT_OUT)})(?![\w/'.-])", re.IGNORECASE | re.ASCII)
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 
 
@@ -54,6 +65,11 @@ def language_of(text: str) -> tuple[Language | None, bool]:
 def simplified(text: str) -> str:
     """The text in simplified characters, as far as questions about models need it; a polite you as a plain one."""
     return text.translate(_SIMPLIFIED)
+
+
+def spelt_out(text: str) -> str:
+    """The text with words that are typed in haste (whats, u, dont) as the cues hold them."""
+    return _IN_HASTE.sub(lambda match: _SPELT_OUT[match[0].lower()], text)
 
 
 def language_wish(text: str) -> Language | None:

@@ -86,6 +86,8 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     if intent.about == "report" or (intent.kind == "article" and intent.about):
         # It asks about a result, and there is none yet; or for a word of ours.
         return True
+    if (intent.kind, intent.about[:1]) == ("number", "R") or (intent.kind, intent.about) == ("language", "other"):
+        return True
     once_more = intent.kind == "compare" and intent.about == "again"
     if intent.kind == "token" or once_more or intent.about in ("ahead", "whole", "size") or message.wants_everything:
         return True
@@ -96,6 +98,8 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     if (intent.kind == "ask_models" and message.has("asks_to_compare")) or intent.about == "merge":
         return True
     bare = bool(message.names) and not re.sub(rf"{PLACE}|\W", "", message.masked)
+    if intent.kind == "cancel" and message.has("not_everything"):
+        return True
     # The examples know of comparisons that went well; what follows on other work is for the rules.
     looked_at = intent.models == (memory.looked_at,) or intent.kind == "what_if"
     other_work = memory.last_kind in ("describe", "stress") and (bool(message.names) or looked_at)

@@ -8,9 +8,9 @@ import unicodedata
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from agent.cues import PLACE, beginning, cue, ending, nothing_but, our_words, place
+from agent.cues import PLACE, beginning, cue, ending, filler, nothing_but, our_words, place
 from agent.intent import FOLLOW_UPS, Depth, Intent
-from agent.language import Language, is_only_a_wish, language_named, simplified
+from agent.language import Language, is_only_a_wish, language_named, simplified, spelt_out
 from agent.memory import Memory
 from agent.naming import Named, find_names, parted, with_adapters
 from agent.secrecy import TAKEN_OUT
@@ -19,8 +19,8 @@ from tools.sources.hub_names import hub_name
 
 # More candidates than this in one question would make the reader wait for minutes.
 MOST_CANDIDATES = 4
-# Words of ours that are about this program, whatever is asked of it.
-OF_OURSELVES = frozenset(("network", "privacy"))
+# Words whose patterns are whole questions: about this program, or one that every visitor has.
+WHOLE_QUESTIONS = frozenset(("network", "privacy", "same_data"))
 # So many models may be named as what one model was merged from.
 MOST_PARENTS = 8
 # A longer message tells a story; whether it is about our last result must then be said in it.
@@ -80,9 +80,9 @@ def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
         pieces += [text[at : named.start], f" {place(names.index(named.name))} "]
         at = named.end
     masked = simplified(unicodedata.normalize("NFKC", "".join(pieces) + text[at:]))
-    masked = re.sub(r"[ \t]+", " ", masked.replace("’", "'").replace("‘", "'")).strip()
+    masked = re.sub(r"[ \t]+", " ", spelt_out(masked.replace("’", "'").replace("‘", "'"))).strip()
     if not any(nothing_but(name).match(masked) for name in ("small_talk", "yes", "no")):
-        masked = beginning("greeting").sub("", masked)
+        masked = beginning("greeting").sub("", filler().sub("", masked))
     # An answer to a question of ours, or to a name that was not found, may be the bare name of a folder.
     bare = bool(memory.waiting or memory.not_found)
     called = find_shipped(masked, names, shelf, memory.exhibit if memory.models else None, bare)
@@ -328,6 +328,8 @@ def _corrected(message: Message, names: tuple[str, ...], memory: Memory) -> Inte
 def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -> Intent | None:
     """Answers to what we offered or asked, and orders about the models named before."""
     models = memory.models
+    if wish is None and message.has("other_language") and message.words <= SHORT_WORDS // 2:
+        return Intent("language", about="other")
     if wish is not None and is_only_a_wish(message.masked):
         return Intent("language", about="again" if message.has("language_again") else "from_now_on")
     if message.is_only("yes", also="thanks"):
@@ -361,7 +363,8 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return Intent("ask_other", models=(memory.looked_at or models[0],), about="merge")
     if message.has("stress") and not message.has("what_if", "asks_what") and (pronoun or message.has("stress_by_name")):
         return _on_one("stress", message, memory)
-    if message.has("describe") and pronoun and models and not message.has("told", "result", "plot", "sure", "cost"):
+    asked_otherwise = message.has("told", "result", "plot", "sure", "cost", "sources")
+    if message.has("describe") and pronoun and models and not asked_otherwise:
         return _on_one("describe", message, memory)
     # 'Again in English' is about words; 'could an expert do it again' is a question.
     told_again = wish is not None or language_named(message.masked) is not None
@@ -420,7 +423,7 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     # A question about a public case is no question about our result, even if it begins with 'why'.
     if not memory.results or message.has("lesson", "off_topic") or (message.has("cases") and not of_ours):
         return None
-    if (own := _our_word(message)) in OF_OURSELVES:
+    if (own := _our_word(message)) in WHOLE_QUESTIONS:
         return Intent("article", about=own)
     if message.has("pressure") and not message.has("sure", "next"):
         return Intent("pressure", pressed=True)
@@ -444,6 +447,8 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
         return Intent("result" if message.has("show") or not message.has("why") else "why")
     if finding := re.search(r"\bE(\d{1,2})\b", masked):
         return Intent("number", about=finding[0])
+    if reason := _reason_in(message):
+        return Intent("number", about=reason)
     written = _number_in(masked)
     held = written is not None and memory.holds(written)
     bare = held and message.words <= SHORT_WORDS // 2 and not message.has(*FOLLOW_UPS)
@@ -455,6 +460,14 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     if depth != "ordinary" and message.words <= SHORT_WORDS // 2 and not _general(message):
         return Intent("result")
     return None
+
+
+def _reason_in(message: Message) -> str:
+    """Which of our numbered reasons is pointed at, as "R2"; "" where none is."""
+    if message.words > SHORT_WORDS // 2:
+        return ""
+    order = enumerate(("first", "second", "third"), 1)
+    return next((f"R{number}" for number, word in order if message.has(f"reason.{word}")), "")
 
 
 def _general(message: Message) -> bool:
@@ -510,7 +523,7 @@ def _without_models(message: Message) -> Intent:
     if not story and message.has("trust"):
         return Intent("article", about="trust")
     word = _our_word(message)
-    if word in OF_OURSELVES:
+    if word in WHOLE_QUESTIONS:
         return Intent("article", about=word)
     if not story and message.has("report") and len(message.masked) < 40 and not message.has("a_model"):
         return Intent("ask_models", about="report")

@@ -46,7 +46,9 @@ def find_shipped(masked: str, named: Sequence[str], shelf: Shelf, recent: str | 
     `bare`: a folder of that exhibit may also be called by its name alone.
     """
     names = list(named)
-    mentioned = next((name for name in shelf.exhibits if _mentions(name, masked)), None)
+    beside = next((name for name, models in shelf.exhibits.items() if _mentions_beside(name, [*models], masked)), None)
+    mentioned = beside or next((name for name in shelf.exhibits if _mentions(name, masked)), None)
+    bare = bare or beside is not None
     context = mentioned or next((home for home in map(shelf.home_of, names) if home), None) or recent
     exhibit, unclear = mentioned, tuple[str, ...]()
     suspected = _named_so("suspect", masked, bare) is not None
@@ -74,6 +76,18 @@ def _mentions(exhibit: str, masked: str) -> bool:
         if any(cue("an_exhibit").search(text) for text in around):
             return True
     return False
+
+
+def _mentions_beside(exhibit: str, words: Sequence[str], masked: str) -> bool:
+    """Whether one of its models is named beside an exhibit: 'the llama3v suspect', 'llama3v的suspect'."""
+    of_it = rf"(?<![\w/-]){re.escape(exhibit)}"
+    model = rf"(?:{'|'.join(map(re.escape, words))})(?![\w/-])"
+    ahead = rf"{of_it}(?:'s)?[ /:：]*(?:(?:里|中)(?:面)?)?(?:的|那个|这个)*[ ]?{model}"
+    behind = rf"(?<![\w/-]){model}(?: models?)? (?:in|of|from|under|inside) (?:the )?{of_it}(?![\w/-])"
+    if re.search(rf"{ahead}|{behind}", masked, re.I | re.A) is None:
+        return False
+    called = {word for word in words if re.search(rf"(?<![\w/-]){re.escape(word)}(?![\w/-])", masked, re.I | re.A)}
+    return len(called) > 1 or not called <= _ORDINARY_WORDS
 
 
 def _named_so(word: str, masked: str, bare: bool) -> re.Match[str] | None:

@@ -269,7 +269,8 @@ class Verdicts:
         """For every model of a call that was not found: the shipped one whose name is spelt nearly so."""
         error = done.error or {}
         shipped = [path for models in settings.shelf().exhibits.values() for path in models.values()]
-        if error.get("kind") not in NOT_FOUND:
+        # A path that is missing here is sought on the hub, which may not answer.
+        if error.get("kind") not in (*NOT_FOUND, "hub_unreachable"):
             return {}
         missing = [name for name in error.get("names") or () if name not in shipped]
         found = {name: get_close_matches(name, shipped, 1, 0.9) for name in missing}
