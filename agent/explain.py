@@ -200,7 +200,10 @@ class Speaker(FollowUps):
         return self.asks(text, self.chips("compare", a=a, b=b) + self.chips("examples"))
 
     def on_unclear(self) -> Spoken:
-        if self.intent.about == "result":
+        about, _, guesses = self.intent.about.partition(":")
+        if about == "result" and guesses:
+            return self.asks(self.say("ask_meant"), self.kinds_as_chips(guesses.split(",")))
+        if about == "result":
             return self.asks(self.say("ask_about_result"), self.chips("sure", "why", "limits", "report"))
         if "|" in self.intent.about:
             return self.asks(self.say("ask_meant"), self.kinds_as_chips(self.intent.about.split("|")))

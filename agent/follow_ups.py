@@ -26,7 +26,7 @@ from agent.wording import (
     size,
 )
 from tools.limits import TEXTS
-from tools.words import ANSWERS, STRENGTHS
+from tools.words import ANSWERS, REASONS, STRENGTHS
 
 # Layers that agree equally well to two digits need not be told apart.
 EVEN_LAYERS = 0.01
@@ -116,6 +116,8 @@ class FollowUps(Measurements):
         items = [item for item in self.of(self.main) if item.measured]
         if self.intent.about.startswith("R"):
             return self.reason(int(self.intent.about[1:]))
+        if self.intent.about in self.main["findings"]:
+            return self.check(self.intent.about)
         if self.intent.about.startswith("E"):
             items = [item for item in items if item.id == self.intent.about] or items
         elif self.intent.about:
@@ -174,6 +176,13 @@ class FollowUps(Measurements):
         if item is not None and item.measured and item.finding["log10_pvalue"] is not None:
             parts.append(self.say("reason_chance", odds=odds(item.finding["log10_pvalue"], self.language)))
         return self.follow_up(parts, "why", "sure", "simple")
+
+    def check(self, probe: str) -> Spoken:
+        """What one check found that decides nothing, and that it decides nothing."""
+        item = next(item for item in self.of(self.main) if item.probe == probe)
+        told = REASONS[probe](item.finding, self.language, True) if item.measured and probe in REASONS else ""
+        told = foreign_as_code(told, item.finding) if told else self.say("check_not_made")
+        return self.follow_up([self.joined([told, f"[{item.id}]"]), self.say("context")], "why", "changes", "sure")
 
     def on_changes(self) -> Spoken:
         """What lies between the two models, by kind and amount."""

@@ -438,6 +438,8 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
     word = _our_word(message)
     if word and _asks_for_word(message):
         return Intent("article", about=word)
+    if check := _checked_in(message):
+        return Intent("number", about=check)
     if message.stands_alone and not message.has("what_if"):
         return None
     if message.has("what_it_means"):
@@ -468,6 +470,17 @@ def _reason_in(message: Message) -> str:
         return ""
     order = enumerate(("first", "second", "third"), 1)
     return next((f"R{number}" for number, word in order if message.has(f"reason.{word}")), "")
+
+
+# What decides nothing, and is asked about all the same.
+CHECKED = ("same_tokenizer", "same_configuration", "tensor_names", "norm_gains", "code_likeness")
+
+
+def _checked_in(message: Message) -> str:
+    """The check that tells whether something which decides nothing is alike in the two models; "" for none."""
+    if message.words > SHORT_WORDS // 2 or not message.has("likeness") or message.has("asks_in_general"):
+        return ""
+    return next((name for name in CHECKED if message.has(f"checked.{name}")), "")
 
 
 def _general(message: Message) -> bool:

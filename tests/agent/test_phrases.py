@@ -26,7 +26,8 @@ CHIPS = {
     "chip_stress": "stress", "chip_describe": "describe", "chip_compare": "compare", "chip_help": "help",
     "chip_examples": "examples", "chip_next": "next", "chip_wrapping": "article", "chip_case": "article",
     "chip_plot": "plot", "chip_direction": "direction", "chip_merged": "merged", "chip_lesson": "lesson",
-    "chip_reproduce": "reproduce", "chip_token": "token", "chip_full": "cost",
+    "chip_changes": "changes", "chip_layers": "layers", "chip_sources": "sources", "chip_reproduce": "reproduce",
+    "chip_token": "token", "chip_full": "cost",
 }  # fmt: skip
 
 
