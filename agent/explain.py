@@ -17,6 +17,7 @@ from agent.wording import (
     marked,
     paragraphs,
     passage_text,
+    with_mark,
 )
 from lessons.reading import NAMES
 from lessons.reading import lesson as read
@@ -86,15 +87,15 @@ class Speaker(FollowUps):
         first = self.passages[0]
         text = passage_text(first.get("text", ""), self.language)
         if self.intent.depth == "one_sentence":
-            return paragraphs([opening, f"{first_sentences(text, 1)} [K1]"])
+            return paragraphs([opening, with_mark(first_sentences(text, 1), "K1")])
         parts = [opening, marked(text, "K1")]
         caveat = first_sentences(passage_text(first.get("caveat", ""), self.language), 2)
         if caveat:
-            parts.append(self.say("not_meaning", text=caveat) + " [K1]")
+            parts.append(with_mark(self.say("not_meaning", text=caveat), "K1"))
         if len(self.passages) > 1:
             second = self.passages[1]
             lead = first_sentences(passage_text(second.get("text", ""), self.language), 2)
-            parts.append(f"**{harmless(title_of(second, self.language), 120)}** {lead} [K2]")
+            parts.append(with_mark(f"**{harmless(title_of(second, self.language), 120)}** {lead}", "K2"))
         parts.append(self.read_more())
         return paragraphs(parts)
 
@@ -133,14 +134,14 @@ class Speaker(FollowUps):
         if not self.passages:
             return Spoken(paragraphs([opening, self.own_files()]), False, self.chips("help"))
         lead = first_sentences(passage_text(self.passages[0].get("text", ""), self.language), 3)
-        parts = [opening, f"{lead} [K1]", self.own_files(), self.read_more()]
+        parts = [opening, with_mark(lead, "K1"), self.own_files(), self.read_more()]
         return Spoken(paragraphs(parts), False, self.chips("examples", "help"))
 
     def on_people(self) -> Spoken:
         parts = [self.preamble(), self.say("people")]
         if self.passages:
             lead = first_sentences(passage_text(self.passages[0].get("text", ""), self.language), 2)
-            parts.append(f"{lead} [K1]")
+            parts.append(with_mark(lead, "K1"))
         parts += [self.say("people_next"), self.read_more()]
         return Spoken(paragraphs(parts), False, self.chips("limits") if self.before.results else self.chips("help"))
 
@@ -244,9 +245,8 @@ class Speaker(FollowUps):
         if not self.results:
             return Spoken(paragraphs([*parts, self.say("pressed_nothing")]), False, self.chips("examples", "help"))
         summary = self.report.summary(dict(self.main), self.language)
-        parts.append(
-            f"{self.say('pressed_result', headline=self.headline(self.main, summary))} {self.ids_of(self.main)}"
-        )
+        told = self.say("pressed_result", headline=self.headline(self.main, summary))
+        parts.append(self.joined([told, self.ids_of(self.main)]))
         return Spoken(paragraphs(parts), False, self.chips("sure", "why", "limits"), str(self.main["answer"]))
 
     def on_language(self) -> Spoken:

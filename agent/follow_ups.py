@@ -24,6 +24,7 @@ from agent.wording import (
     passage_text,
     share,
     size,
+    with_mark,
 )
 from tools.limits import TEXTS
 from tools.words import ANSWERS, REASONS, STRENGTHS
@@ -60,20 +61,24 @@ class FollowUps(Measurements):
     def on_sure(self) -> Spoken:
         result, summary = self.main, self.report.summary(dict(self.main), self.language)
         strength = result["strength"]
-        parts = [summary["strength"]] if strength["words"] not in STRENGTHS else []
-        if strength["words"] in STRENGTHS:
-            parts.append(self.say("scale", word=self.say(f"strength_{strength['words']}")))
+        settled = strength["words"] in STRENGTHS
+        scale = self.say("scale", word=self.say(f"strength_{strength['words']}")) if settled else summary["strength"]
+        parts = [scale]
         ids, log10 = self.ids_of(result), strength["log10_pvalue"]
         if result["answer"] == "independent":
             parts.append(self.say("chance_fits", cite=ids))
+        elif log10 is not None and not settled:
+            # How rare it is was said already, with what that does not settle.
+            parts = [self.joined([scale, self.say("not_percent"), ids])]
         elif log10 is not None:
             parts.append(
                 self.joined([self.say("chance", odds=odds(log10, self.language), cite=ids), self.say("not_percent")])
             )
         else:
             parts.append(self.say("chance_none"))
-        if summary["not_meaning"]:
-            parts.append(self.say("sure_limits", text=summary["not_meaning"][0]))
+        if doubts := summary["not_meaning"]:
+            # The last of the limits is about right and wrong; it makes no measurement less certain.
+            parts.append(self.say("sure_limits" if len(doubts) > 1 else "not_meaning", text=doubts[0]))
         return self.follow_up(parts, "why", "change_mind", "limits", "simple")
 
     def power(self, result: Mapping[str, Any]) -> str:
@@ -180,9 +185,13 @@ class FollowUps(Measurements):
     def check(self, probe: str) -> Spoken:
         """What one check found that decides nothing, and that it decides nothing."""
         item = next(item for item in self.of(self.main) if item.probe == probe)
-        told = REASONS[probe](item.finding, self.language, True) if item.measured and probe in REASONS else ""
-        told = foreign_as_code(told, item.finding) if told else self.say("check_not_made")
-        return self.follow_up([self.joined([told, f"[{item.id}]"]), self.say("context")], "why", "changes", "sure")
+        told = self.reason_of(item) or self.joined([self.say("check_not_made"), f"[{item.id}]"])
+        return self.follow_up([told, self.say("context")], "why", "changes", "sure")
+
+    def reason_of(self, item: Cited) -> str:
+        """What a check found, in a sentence; "" where it could not be made or has nothing to say."""
+        told = REASONS[item.probe](item.finding, self.language, True) if item.measured else ""
+        return self.joined([foreign_as_code(told, item.finding), f"[{item.id}]"]) if told else ""
 
     def on_changes(self) -> Spoken:
         """What lies between the two models, by kind and amount."""
@@ -196,10 +205,14 @@ class FollowUps(Measurements):
 
     def on_layers(self) -> Spoken:
         """In which layers the two models agree, most and least."""
+        if self.main["answer"] in ("independent", "undecided"):
+            told = [self.reason_of(item) for item in self.of(self.main) if item.probe in ("unit_order", "unit_places")]
+            return self.follow_up([*filter(None, told)] or [self.say("layers_none")], "why", "sure")
         lines: list[str] = []
         even = True
         for item in self.of(self.main):
-            rows = layer_rows(item.finding) if item.probe in SERIES and item.measured else []
+            leaned = item.probe in SERIES and item.measured and item.probe in self.main["because"]
+            rows = layer_rows(item.finding) if leaned else []
             if not rows:
                 continue
             least, most = min(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[1])
@@ -221,7 +234,7 @@ class FollowUps(Measurements):
         lines = []
         for place, passage in enumerate(self.passages, 1):
             lead = first_sentences(passage_text(passage.get("text", ""), self.language), 2)
-            lines.append(f"- **{harmless(title_of(passage, self.language), 120)}** {lead} [K{place}]")
+            lines.append(with_mark(f"- **{harmless(title_of(passage, self.language), 120)}** {lead}", f"K{place}"))
         if not lines:
             return self.on_why()
         return self.follow_up([self.say("sources"), "\n".join(lines)], "why", "limits", "report")
@@ -248,8 +261,8 @@ class FollowUps(Measurements):
     def on_direction(self) -> Spoken:
         result, summary = self.main, self.report.summary(dict(self.main), self.language)
         way = result["direction"]["answer"]
-        if result["answer"] == "independent":
-            text = self.say("direction_none")
+        if result["answer"] in ("independent", "common_origin"):
+            text = self.say("direction_none" if result["answer"] == "independent" else "direction_siblings")
         elif way == "unknown":
             told = str(summary.get("direction") or "") if result["direction"].get("changed") else ""
             text = self.as_code(result, told) if told else self.say("direction_unknown")
@@ -260,7 +273,7 @@ class FollowUps(Measurements):
         # Whoever asks who came first is told at once whom this may leave out.
         limit = TEXTS["nearly_the_parent"][self.language]
         beside = [limit] if limit in summary["not_meaning"] else []
-        return self.follow_up([f"{text} {self.ids_of(result)}", *beside], "why", "sure", "limits")
+        return self.follow_up([self.joined([text, self.ids_of(result)]), *beside], "why", "sure", "limits")
 
     def on_merged(self) -> Spoken:
         text = self.joined([*merge_words(self.say, self.main), self.ids_of(self.main)])
@@ -289,7 +302,7 @@ class FollowUps(Measurements):
 
     def on_change_mind(self) -> Spoken:
         answer = self.main["answer"]
-        key = answer if answer in ("independent", "undecided") else "linked"
+        key = answer if answer in ("identical", "independent", "undecided") else "linked"
         parts = [self.say(f"change_mind_{key}")]
         if answer == "independent":
             parts.append(self.power(self.main))
@@ -325,7 +338,7 @@ class FollowUps(Measurements):
         told = self.say(
             "what_if_measured", name=model_name(stressed["name"]), count=len(rows), kept=len(rows) - len(hidden)
         )
-        lines = [f"- {self.change(row)}: {self.seen(row)}" for row in hidden or rows]
+        lines = [f"- {self.tried_change(row)}" for row in hidden or rows]
         return [told, self.say("what_if_hidden") if hidden else "", "\n".join(lines)]
 
     def on_cost(self) -> Spoken:

@@ -15,6 +15,7 @@ from agent.wording import (
     paragraphs,
     share,
     size,
+    with_mark,
 )
 from tools.words import amount_word
 
@@ -80,10 +81,14 @@ class Measurements(Verdicts):
             tried = [row for row in rows if row.get("recognised") is not None]
             kept = sum(bool(row["recognised"]) for row in tried)
             told = self.say("stressed", name=model_name(record.get("name")), count=len(tried), kept=kept)
-            parts.append(f"{told} [E{place}]")
-            parts.append("\n".join(f"- {self.change(row)}: {self.seen(row)}" for row in rows))
+            parts.append(with_mark(told, f"E{place}"))
+            parts.append("\n".join(f"- {self.tried_change(row)}" for row in rows))
         parts.append(self.say("stressed_note"))
         return Spoken(paragraphs(parts), False, self.chips("help", "examples"))
+
+    def tried_change(self, row: Mapping[str, Any]) -> str:
+        """A change and whether the model was recognised after it."""
+        return self.joined([self.change(row) + self.say("colon"), self.seen(row)])
 
     def change(self, row: Mapping[str, Any]) -> str:
         """A change by its name and amount."""
@@ -91,10 +96,12 @@ class Measurements(Verdicts):
         name = self.say(key) if knows(key) else f"`{harmless(row.get('perturbation'), 40)}`"
         amount = row.get("amount")
         if isinstance(amount, str):
-            return name if amount == "all" else f"{name} (`{harmless(amount_word(amount, self.language), 20)}`)"
+            told = f"`{harmless(amount_word(amount, self.language), 20)}`"
+            return name if amount == "all" else name + self.say("in_brackets", text=told)
         if not isinstance(amount, (int, float)):
             return name
-        return f"{name} ({share(amount) if str(row.get('unit') or '').startswith('share') else number(amount)})"
+        told = share(amount) if str(row.get("unit") or "").startswith("share") else number(amount)
+        return name + self.say("in_brackets", text=told)
 
     def seen(self, row: Mapping[str, Any]) -> str:
         """Whether a changed model was recognised: a sign and a word."""
@@ -124,10 +131,11 @@ class Measurements(Verdicts):
             ]
             if third is not None:
                 closer.append(two < third if apart else two > third)
-            lines.append("- " + self.say(key, pair=shown[0], control=shown[1], b=b, noise=share(noise[-1])) + " [E1]")
+            told = self.say(key, pair=shown[0], control=shown[1], b=b, noise=share(noise[-1]))
+            lines.append(with_mark(f"- {told}", "E1"))
         parts = [self.preamble(), self.say("behaved", a=a, b=b, count=len(record.get("items") or ())), "\n".join(lines)]
         if closer:
-            parts.append(self.say("behaved_closer" if all(closer) else "behaved_not_closer") + " [E1]")
+            parts.append(with_mark(self.say("behaved_closer" if all(closer) else "behaved_not_closer"), "E1"))
         parts.append(self.say("behaved_note"))
         chips = self.chips("sure", "limits", "report") if self.before.results else self.chips("help")
         return Spoken(paragraphs(parts), False, chips)

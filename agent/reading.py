@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 LEAST_LEAD = 0.02
 # A best score below this was right in fewer than two of three cases: the message is unlike anything that was learned.
 LEAST_SCORE = 0.35
-# After a comparison, where rules and examples differ, a best score below this was right in half of the cases, and the
-# truth among the best three in most (decision 0096): these are offered.
+# After a comparison, where rules and examples differ, a low best score was right in half of the cases, and the truth
+# among the best three in most (decision 0096): these are offered.
 DOUBTFUL_SCORE = 0.4
 GUESSES = 3
 # Kinds that mean the same at any stage of a conversation.

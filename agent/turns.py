@@ -180,8 +180,9 @@ def _failed() -> dict[str, Any]:
 
 
 def offer_after(result: Mapping[str, Any]) -> str | None:
-    """What to offer after a comparison: running both models adds to a link, and to not knowing."""
-    return "behave" if result["answer"] in LINKED or result["answer"] == "undecided" else None
+    """What to offer after a comparison: running both models adds to a link and to a doubt, not to equal numbers."""
+    adds = result["answer"] in LINKED - {"identical"} or result["answer"] == "undecided"
+    return "behave" if adds else None
 
 
 def remember(memory: Memory, intent: Intent, done: Sequence[Done]) -> Memory:

@@ -135,9 +135,9 @@ class Verdicts:
             parts = [
                 headline,
                 self.say("child_picture"),
-                self.say(f"child_{result['answer']}") + f" {self.ids_of(result)}",
+                self.joined([self.say(f"child_{result['answer']}"), self.ids_of(result)]),
             ]
-            return paragraphs([*parts, self.say("not_meaning", text=not_meaning) if not_meaning else ""])
+            return paragraphs([*parts, self.say("not_meaning", text=self.say("child_limits"))])
         parts = [
             headline,
             self.say("sure", text=summary["strength"]) if summary["strength"] else "",
@@ -172,7 +172,7 @@ class Verdicts:
             lines.append(self.say("came_first", text=self.as_code(result, str(summary["direction"]))))
         if self.intent.parents and (merge := merge_words(self.say, result, told=bool(changed))):
             lines.append(self.joined(merge))
-        return paragraphs([f"{line} {self.ids_of(result)}" for line in lines])
+        return paragraphs([self.joined([line, self.ids_of(result)]) for line in lines])
 
     def about_units(self, result: Mapping[str, Any]) -> str:
         """What hidden units are, where the reasons speak of them."""

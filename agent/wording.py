@@ -90,9 +90,14 @@ def first_sentences(text: str, count: int) -> str:
     return "".join(sentences(flat)[:count]).strip()
 
 
+def with_mark(text: str, mark: str) -> str:
+    """A text with what it cites behind it; Chinese needs no space there."""
+    return f"{text}[{mark}]" if text.rstrip()[-1:] in "。！？；：”）" else f"{text} [{mark}]"
+
+
 def marked(text: str, mark: str) -> str:
     """The mark behind every paragraph."""
-    return "\n\n".join(f"{block} [{mark}]" for block in text.split("\n\n") if block.strip())
+    return "\n\n".join(with_mark(block.rstrip(), mark) for block in text.split("\n\n") if block.strip())
 
 
 def paragraphs(parts: Sequence[str], between: str = "\n\n") -> str:

@@ -60,9 +60,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "如果两者都来自由所给基座做成的同一个模型，就无法与“一个来自另一个”区分开。",
     },
     "nearly_the_parent": {
-        "en": "What is taken for the parent may itself be a copy of the true parent, as long as it differs from it by less "
-        "than rounding or noise between the two can hide.",
-        "zh": "被认作母模型的一方，也可能只是真正母模型的副本：只要它与真正母模型的差别小到被两者之间的舍入或噪声盖住，就看不出来。",
+        "en": "The model that is taken for the parent may itself be a near copy of the true parent: a difference smaller than "
+        "the rounding or noise between these two cannot be seen.",
+        "zh": "被认作母模型的一方，本身也可能是真正母模型的副本：如果它和真正母模型的差别，比这两个模型之间的舍入或噪声还小，就看不出来。",
     },
     "same_start": {
         "en": "Models trained from one and the same random start look related, although neither was made from the other.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
@@ -54,7 +55,9 @@ def summary(result: Result, language: str = "en") -> dict[str, Any]:
 def _next(result: Result, language: str) -> str:
     because = result["because"]
     if result["answer"] != "undecided" or not because:
-        words = NEXT | NEXT_WITH_BASE if result["base"] else NEXT
+        # Where a parent was told, a base that nobody named is not the next thing to ask for.
+        settled = result["base"] or (result["answer"] == "derived" and result["direction"]["answer"] != "unknown")
+        words = NEXT | NEXT_WITH_BASE if settled else NEXT
         return words[result["answer"]][language]
     # Undecided for want of anything to lean on names no probe.
     reason = "between_sibling_and_copy" if "shared_additions" in because else "suggestive"
@@ -116,8 +119,18 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
         needed = {name for _, name, _, _ in Formatter().parse(words[language]) if name}
         if needed <= known.keys():
             details.append(words[language].format(**known))
-    joint, brackets = ("; ", " ({})") if language == "en" else ("；", "（{}）")
-    return phrase + brackets.format(joint.join(details)) if details else phrase
+    joint, brackets, closing = ("; ", " ({})", ")") if language == "en" else ("；", "（{}）", "）")
+    if details:
+        more = joint.join(details)
+        # One pair of brackets holds all that is said of a change.
+        phrase = f"{phrase[:-1]}{joint}{more}{closing}" if phrase.endswith(closing) else phrase + brackets.format(more)
+    return _in_singular(phrase) if language == "en" else phrase
+
+
+def _in_singular(phrase: str) -> str:
+    """'1 layers' as one says it, and 'layers 3' where one layer is listed."""
+    phrase = re.sub(r"(?<![\d.,])1 (tensor|layer|token)s\b", r"1 \1", phrase)
+    return re.sub(r"\blayers (\d+)(?=$|[;)])", r"layer \1", phrase)
 
 
 def _detail(key: str, value: Any, language: str) -> str:
