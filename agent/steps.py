@@ -140,5 +140,7 @@ def _change_title(name: str, language: str) -> str:
     change, _, amount = name.partition(" ")
     key = f"change_{change}"
     return (say(language, key) if knows(key) else harmless(change, 60)) + (
-        f" ({harmless(amount_word(amount, language), 20)})" if amount and amount != "all" else ""
+        say(language, "in_brackets", text=harmless(amount_word(amount, language), 20))
+        if amount and amount != "all"
+        else ""
     )

@@ -11,6 +11,7 @@ from test_intent import X, Y, Z
 
 from agent.fairness import heated_words
 from agent.language import language_of
+from agent.phrases import say
 from agent.steps import _progress
 from tools.errors import UserError
 from tools.limits import TEXTS
@@ -155,10 +156,10 @@ def test_what_a_change_is_counted_by_is_told_in_the_readers_language(make: Any) 
     rows = [{"perturbation": "rescale", "amount": "unit", "unit": "what shares one factor", "recognised": True}]
     visit = Visit(make(parts={"stress": lambda name, **_: {"name": name, "rows": rows, "limits": [], "seconds": 1.0}}))
     for language, question, told in (("en", "stress test {}", "unit"), ("zh", "给{}做压力测试", "单元")):
-        assert f"(`{told}`)" in visit.ask(question.format(Y)).text
+        assert say(language, "in_brackets", text=f"`{told}`") in visit.ask(question.format(Y)).text
         step = {"record": {"status": "done", "step": "rescale unit", "finding": {}}}
         shown = _progress(step, language)
-        assert shown is not None and shown.title.endswith(f"({told})")
+        assert shown is not None and shown.title.endswith(say(language, "in_brackets", text=told))
 
 
 def test_stress_and_what_if_go_together(visit: Visit) -> None:

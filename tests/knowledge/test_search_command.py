@@ -61,6 +61,26 @@ def test_an_empty_question_is_an_error_to_mend(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith(error["message"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["search", "--lang", "zh", "-h"], "最多给出几段", 0),
+        (["--help"], "how many passages", 0),
+        (["search", "--lang", "zh"], "看不懂这些参数", 2),
+        (["search", "什么是微调", "--limit", "x"], "看不懂这些参数", 2),
+        (["search", "what", "--bad"], "not understood", 2),
+    ],
+)
+def test_help_and_errors_are_in_the_readers_language(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str, code: int
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    told = "".join(capsys.readouterr())
+    assert left.value.code == code and said in told
+    assert ("usage" in told) != ("用法" in told)
+
+
 def test_the_command_runs_as_a_module() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "knowledge", "search", "", "--json"], cwd=ROOT, capture_output=True, text=True
