@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from agent import settings
+from agent.cues import cue
 from agent.evidence import SERIES, Cited, closest, harmless, layers, model_name, title_of
 from agent.fairness import heated_words
 from agent.memory import NOT_FOUND
@@ -93,7 +94,8 @@ class Verdicts:
         parts = [self.preamble()]
         if self.intent.corrected:
             pair = self.say("comma").join(model_name(name) for name in (*self.intent.models, *self.intent.parents))
-            parts.append(self.say("instead", list=pair))
+            wrong = cue("plainly_wrong").search(self.turn.said[-1] if self.turn.said else "")
+            parts.append(self.say("instead" if wrong else "another_now", list=pair))
         if len(self.results) > 1:
             parts.append(self.say("several", a=model_name(self.intent.models[0]), count=len(self.results)))
             rows = []
