@@ -51,6 +51,9 @@ LOW_RANK_CLIFF = 4.0
 LITTLE_ALONG, MUCH_ALONG = 0.5, 0.75
 # Of a direction whose size is so much above what any other directions hold, one sees for each alone whose it is.
 CLEARLY_ADDED = 0.15
+# All directions of a tensor together tell whose they are where they are so many times what any direction holds, which
+# is the standard error of what either side holds of them.
+ADDED_TOGETHER = 5.0
 # What is left along directions that were projected out, relative to any other directions; 16-bit rounding leaves 0.01.
 EMPTIED = 0.03
 # Rows looked at for a grid.
@@ -276,8 +279,7 @@ def _side_with_directions(
     contested = bool((own[1][clear] > 0.5).any() and (own[0][clear] < -0.5).any())
     if min(emptied) < EMPTIED:
         return "a" if emptied[0] < emptied[1] else "b", alone, contested
-    # Of less than that even all the directions of one tensor hold as much by chance.
-    if float(sizes.norm()) * CLEARLY_ADDED > usual and min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
+    if float(sizes.norm()) > ADDED_TOGETHER * usual and min(along) < LITTLE_ALONG and max(along) > MUCH_ALONG:
         return "a" if along[0] > along[1] else "b", alone, contested
     return None, alone, contested
 
