@@ -36,6 +36,8 @@ BY_CHANCE = 1e-3
 CONTESTED = 0.05
 # Two factors of a tensor are alike by chance once in hundreds; whole models are scaled tensor by tensor on purpose.
 SCALED_ONCE = 0.1
+# Of fewer factors the means vary so much that the other side may have been scaled tensor by tensor.
+FEWEST_SCALES = 200
 # Random factors are as often above as below one, to within so many standard errors over all tensors.
 OFF_CENTRE = 4.0
 # A vector may differ by so many times the noise of the matrices, each as a share of its own spread.
@@ -121,9 +123,12 @@ def _are_one_rescaling(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the scales, if any, were drawn around one in every tensor: the other side was not scaled as a whole."""
     scaled = [row for row in rows if row["scales"] and row["scaled_apart"]]
     once = sum(bool(row["scaled_by"]) and not row["scales"] for row in rows)
-    if once > SCALED_ONCE * len(scaled):
+    if not scaled and not once:
+        return True
+    count = sum(row["scales"] for row in scaled)
+    if count < FEWEST_SCALES or once > SCALED_ONCE * len(scaled):
         return False
-    spread = sum(row["scales"] * row["scaled_apart"] ** 2 for row in scaled) / max(sum(r["scales"] for r in scaled), 1)
+    spread = sum(row["scales"] * row["scaled_apart"] ** 2 for row in scaled) / count
     off = sum((row["scales"] + 1) * row["scaled_by"] ** 2 for row in scaled)
     return bool(off <= spread * (len(scaled) + OFF_CENTRE * math.sqrt(2 * len(scaled))))
 
