@@ -32,7 +32,7 @@ FEW_DIRECTIONS = "the few directions that differ were made for it"
 ALONG, NOT_ALONG = 5.0, 3.0
 # Where tokens were left out here and there, so many in a row at the end are rarer than once in a thousand.
 BY_CHANCE = 1e-3
-# Trained directions meet the parent's own in one tensor of thirty; two adapters of one base in a quarter and more.
+# Trained directions meet the parent's own in one tensor of a model; two adapters of one base in a sixth and more.
 CONTESTED = 0.05
 # Two factors of a tensor are alike by chance once in hundreds; whole models are scaled tensor by tensor on purpose.
 SCALED_ONCE = 0.1
