@@ -186,7 +186,7 @@ class FollowUps(Measurements):
         """What one check found that decides nothing, and that it decides nothing."""
         item = next(item for item in self.of(self.main) if item.probe == probe)
         told = self.reason_of(item) or self.joined([self.say("check_not_made"), f"[{item.id}]"])
-        return self.follow_up([told, self.say("context")], "why", "changes", "sure")
+        return self.follow_up([told, self.say("context")], "why", "sure", "limits")
 
     def reason_of(self, item: Cited) -> str:
         """What a check found, in a sentence; "" where it could not be made or has nothing to say."""

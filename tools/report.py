@@ -178,13 +178,15 @@ def power(result: Result, language: str = "en") -> str:
         "largest_noise_caught_turned": "power_turned",
         "largest_noise_caught_turned_reordered": "power_turned_reordered",
     }
-    parts = [
+    caught = [
         TEXT[text][language].format(percent=percent(found[key]))
         for key, text in keys.items()
         if found.get(key) is not None
     ]
-    parts.append(_merge_power(found, language))
-    return " ".join(parts) if language == "en" else "".join(parts)
+    joint, between = ("; ", " ") if language == "en" else ("；", "")
+    told = TEXT["power_copy" if len(caught) > 1 else "power_copy_one"][language].format(list=joint.join(caught))
+    copy = [told] if caught else []
+    return between.join([*copy, _merge_power(found, language)])
 
 
 def _merge_power(found: Mapping[str, Any], language: str) -> str:

@@ -69,21 +69,29 @@ TEXT: dict[str, Words] = {
         "en": "Renamed tensor by tensor, one model ran in the other's code.",
         "zh": "逐个改回张量的名称之后，一个模型在另一个模型的代码里跑了起来。",
     },
+    "power_copy": {
+        "en": "A copy would have been recognised with any of these: {list}.",
+        "zh": "如果是副本，即使经过下面任何一种改动，也会被认出来：{list}。",
+    },
+    "power_copy_one": {
+        "en": "A copy with {list} would have been recognised.",
+        "zh": "如果是副本，即使{list}，也会被认出来。",
+    },
     "power_in_order": {
-        "en": "A copy with noise of {percent} of the weights' spread would have been recognised.",
-        "zh": "如果是副本，即使加上权重波动幅度 {percent} 的噪声，也会被认出来。",
+        "en": "noise of {percent} of the weights' spread",
+        "zh": "加上权重波动幅度 {percent} 的噪声",
     },
     "power_reordered": {
-        "en": "Even with its units re-ordered and noise of {percent}, it would have been recognised.",
-        "zh": "即使隐藏单元被重新排序、再加 {percent} 的噪声，也会被认出来。",
+        "en": "units in another order and noise of {percent}",
+        "zh": "打乱隐藏单元的次序，再加 {percent} 的噪声",
     },
     "power_turned": {
-        "en": "So would one with turned coordinates, new token tables and noise of {percent}.",
-        "zh": "即使转动了坐标、换了词元表、再加 {percent} 的噪声，也会被认出来。",
+        "en": "turned coordinates, new token tables and noise of {percent}",
+        "zh": "转动坐标、换掉词元表，再加 {percent} 的噪声",
     },
     "power_turned_reordered": {
-        "en": "So would one with all of these, its units re-ordered as well, and noise of {percent}.",
-        "zh": "即使这些全都做了、隐藏单元也被重新排序、再加 {percent} 的噪声，也会被认出来。",
+        "en": "all of that at once and noise of {percent}",
+        "zh": "以上全都做了，再加 {percent} 的噪声",
     },
     "power_merge": {
         "en": "Had {caught} of one model been mixed into the other, it would have been noticed; with {missed} it would not.",
