@@ -189,6 +189,36 @@ def test_every_change_is_told_with_and_without_amount(kind: str, language: str) 
         assert phrase and "None" not in phrase and "{" not in phrase
 
 
+def test_a_phrase_has_one_pair_of_brackets_and_one_layer_is_singular() -> None:
+    trained_on = {"kind": "fine_tuned", "amount": 0.12, "unit": "", "where": {"share_moved": 1.0}}
+    for language, signs in (("en", "()"), ("zh", "（）")):
+        told = change(trained_on, language)
+        assert [told.count(sign) for sign in signs] == [1, 1] and told.endswith(signs[1]), told
+    cut = {"kind": "layers_removed", "amount": 1, "unit": "layers", "where": {"only_in_a": [], "only_in_b": [3]}}
+    assert change(cut) == "1 layer fewer on one side (only the second model has layer 3)"
+    cut = {"kind": "layers_removed", "amount": 11, "unit": "layers", "where": {"only_in_a": [], "only_in_b": [3, 4]}}
+    assert "11 layers fewer" in change(cut) and "layers 3, 4" in change(cut)
+
+
+@both
+def test_a_base_is_not_asked_for_where_the_parent_was_told(real: dict[str, Any], language: str) -> None:
+    alone = {"base": None}
+    unknown = result(real, "derived", direction={"answer": "unknown", "because": []}, **alone)
+    told = result(real, "derived", direction={"answer": "a_from_b", "because": []}, **alone)
+    assert summary(unknown, language)["next"] == NEXT["derived"][language] != summary(told, language)["next"]
+
+
+@both
+def test_what_would_have_been_caught_is_one_list(real: dict[str, Any], language: str) -> None:
+    made = result(real, "independent")
+    several = summary(made, language)["power"]
+    made["power"].pop("largest_noise_caught_reordered")
+    alone = summary(made, language)["power"]
+    opening = TEXT["power_copy"][language].partition("{")[0]
+    assert several.startswith(opening) and not alone.startswith(opening)
+    assert "100%" in several and "50%" in several and "100%" in alone
+
+
 @both
 def test_directions_are_told_for_linked_pairs_alone(real: dict[str, Any], language: str) -> None:
     reasons_known = list(DIRECTIONS["because"])
