@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.depth import LayerMap, layer_map
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.names import has_role, layer_of
 from tools.roles import Layout
-from tools.verdict import QUANTISED_KINDS, Answer, linked_share, links
+from tools.sides import SIDES
+from tools.verdict import QUANTISED_KINDS, Answer, links, related_share
 
 # So many tensors of a kind are named one by one.
 NAMED = 64
@@ -57,7 +58,7 @@ def changes(
         # What lies between siblings is two trainings, whatever single tensors look like.
         found = [entry for entry in found if entry["kind"] not in OF_A_CHILD]
     if answer == "shared_part":
-        found.append(_change("component_only", linked_share(findings), "share of the numbers"))
+        found.append(_change("component_only", related_share(findings), "share of the numbers"))
     return found
 
 

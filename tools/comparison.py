@@ -6,39 +6,34 @@ re-ordered, so the pairing cannot favour the unit order that the exact test judg
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from tools.checkpoint import Checkpoint
 from tools.difference import Difference, compare_values
 from tools.errors import Cancelled
-from tools.gauge import NoGauge, common_coordinates, in_coordinates, in_order, is_permutation, rotation_between
+from tools.fingerprints import SAME_PLACE_BONUS, fingerprint, mean_likeness, member_likeness
+from tools.gauge import common_coordinates
 from tools.matching import (
     best_partners,
-    centred_unit_rows,
     cosines,
     live_units,
     one_to_one,
-    order_agreement,
     spread_indices,
-    stand_out,
 )
-from tools.moments import rotation_of, spreads_alike, turning_layers
-from tools.names import has_role
+from tools.one_basis import one_basis
 from tools.progress import stoppable
 from tools.roles import READ_ALL_BYTES, Layout
+from tools.sides import SIDES, Side
+from tools.tensor_pairs import TensorPair, pair_tensors
 from tools.units import HiddenUnits, Member, unit_vectors
-from tools.vocabulary import Vocabulary, read_vocabularies
-
-Side = Literal["a", "b"]
-SIDES: tuple[Side, Side] = ("a", "b")
+from tools.vocabulary import TOKENS_READ, Vocabulary, read_vocabularies
 
 # How units are described: in the models' own coordinates; in common ones, fitted on tokens of one text; or on rows of
 # one number, if the files lie about the texts.
@@ -48,38 +43,12 @@ BASES: tuple[Basis, ...] = ("own", "tokens", "rows")
 LAYERS_READ = 8
 # Fewer common tokens than this cannot tell a thousand units apart.
 FEWEST_TOKENS = 128
-# Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
-TOKENS_READ = 2048
 # Between models wider than this a map is fitted on as many tokens: its cost grows with their cube.
 TOKENS_FITTED = 1024
-FINGERPRINT_WIDTH = 24
-# Weak preference for the same place in the file, so that ties between empty fingerprints keep the natural order.
-SAME_PLACE_BONUS = 0.05
 # Layers of strangers resemble others' by up to 0.15 more than those at their own place; moved layers of copies by 0.5.
 CLEARLY_MOVED = 0.3
 # A fixed choice of units keeps the exact test exact; more units than this add cost, not certainty.
 UNITS_MATCHED = 512
-# Below this agreement with the order in the file a layer counts as re-ordered, and its partners are followed.
-IN_ORDER = 0.5
-# Matching all units of a wider layer would take longer than everything else together.
-LARGEST_REORDERED = 2048
-# Values of a tensor that stand for all of it when looking for its counterpart, and the cosine that finds it.
-SKETCH_VALUES = 8192
-ALIKE = 0.25
-# Best partners resemble each other by choice alone; moved rows must do so clearly more.
-MOVED_ALIKE = 0.5
-# Where units or rows stayed in place those are alike too, but less than partners.
-STAYED = 1.2
-# Above this cosine nobody moved rows or columns; below it a tensor is also looked at re-ordered.
-CLEARLY_ALIKE = 0.8
-FEWEST_VALUES = 256
-# A rotation told by tokens is believed where it brings the layers at least so near as the best one that they tell.
-FITS = 0.5
-
-
-def opposite(side: Side) -> Side:
-    """The side that is not this one."""
-    return "b" if side == "a" else "a"
 
 
 @dataclass(frozen=True)
@@ -89,16 +58,6 @@ class UnitPair:
     a: HiddenUnits
     b: HiddenUnits
     members: tuple[tuple[Member, Member], ...]
-
-
-@dataclass(frozen=True)
-class TensorPair:
-    """Two tensors of one shape that may be versions of one tensor; `partners` puts b's units into a's order."""
-
-    a: str
-    b: str
-    axis: int
-    partners: np.ndarray | None
 
 
 class Comparison:
@@ -131,6 +90,10 @@ class Comparison:
     def beside(self, a: Checkpoint, b: Checkpoint, layouts: tuple[Layout, Layout] | None, most: int) -> Comparison:
         """Two other models compared in the same way, in at most so many layers."""
         return Comparison(a, b, layouts=layouts, most_layers=most, seed=self.seed, stop=self.stop)
+
+    def of(self, a: Checkpoint, b: Checkpoint) -> Comparison:
+        """Two other models compared in the same way."""
+        return Comparison(a, b, seed=self.seed, full=self.full, stop=self.stop)
 
     def check(self) -> None:
         """Raises Cancelled once the user has pressed Stop; probes call it between tensors."""
@@ -306,7 +269,7 @@ class Comparison:
 
     def likeness(self, pair: UnitPair) -> np.ndarray:
         """Cosines, summed over all tensors of the layer, between those units of a and of b, (units, units)."""
-        return self._similarity(pair, self.units_asked(pair))
+        return self.similarity(pair, self.units_asked(pair))
 
     def units_asked(self, pair: UnitPair) -> np.ndarray:
         """The chosen units (see `chosen_units`) that are empty in neither model, by number."""
@@ -321,158 +284,9 @@ class Comparison:
     @cached_property
     def tensor_pairs(self) -> tuple[TensorPair, ...]:
         """Matrices of equal shape, each of a's with the nearest of b's, put into a's order where units were moved."""
-        pairs: list[TensorPair] = []
-        reordered = {pair.a: pair for units in self.unit_pairs for pair in self._put_in_order(units)}
-        reordered |= {pair.a: pair for pair in self._renumbered_tables()}
-        taken_b = {pair.b for pair in reordered.values()}
-        apart: list[tuple[str, str]] = []
-        related = False
-        for shapes in dict.fromkeys(self.shapes_of("a", name) for name in self.layout_a.learned):
-            if len(shapes[0]) < 2 or np.prod(shapes[0]) < FEWEST_VALUES:
-                continue
-            names_a = [n for n in self.layout_a.learned if self.shapes_of("a", n) == shapes and n not in reordered]
-            names_b = [n for n in self.layout_b.learned if self.shapes_of("b", n) == shapes and n not in taken_b]
-            if not names_a or not names_b:
-                continue
-            likeness = (
-                np.stack([self._sketch("a", n) for n in names_a]) @ np.stack([self._sketch("b", n) for n in names_b]).T
-            )
-            for i, j in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
-                if likeness[i, j] >= CLEARLY_ALIKE:
-                    pairs.append(TensorPair(names_a[i], names_b[j], 0, None))
-                else:
-                    apart.append((names_a[i], names_b[j]))
-                    related |= bool(likeness[i, j] >= ALIKE)
-        related |= bool(pairs or reordered)
-        pairs += reordered.values()
-        pairs += self._rows_or_columns_moved(apart) if related else [TensorPair(x, y, 0, None) for x, y in apart]
-        return tuple(pairs)
+        return pair_tensors(self)
 
-    def _rows_or_columns_moved(self, apart: list[tuple[str, str]]) -> list[TensorPair]:
-        """Pairs among tensors that do not resemble each other as they lie, but do with rows or columns re-ordered."""
-        found: list[TensorPair] = []
-        left = list(apart)
-        for axis in (0, 1):
-            for shape in dict.fromkeys(self.a.shapes[x] for x, _ in left):
-                # Tables of tokens resemble each other in strangers too, by how often tokens occur.
-                if shape[axis] > LARGEST_REORDERED or shape in self._table_shapes:
-                    continue
-                some = [(x, y) for x, y in left if self.a.shapes[x] == shape]
-                if axis == 0:
-                    some = [(x, y) for x, y in some if self._has_all_rows("a", x) and self._has_all_rows("b", y)]
-                if not some:
-                    continue
-                names_a, names_b = map(list, zip(*some, strict=True))
-                prints_a = np.stack([fingerprint(_turned(self.a.read(n), axis)) for n in names_a])
-                prints_b = np.stack([fingerprint(_turned(self.b.read(n), axis)) for n in names_b])
-                for i, j in zip(*linear_sum_assignment(prints_a @ prints_b.T, maximize=True), strict=True):
-                    self.check()
-                    mine, theirs = _turned(self.a.read(names_a[i]), axis), _turned(self.b.read(names_b[j]), axis)
-                    similarity = cosines(mine, theirs)
-                    partners = best_partners(similarity)
-                    moved = float(similarity[np.arange(len(partners)), partners].mean())
-                    in_place = float(np.diagonal(similarity).mean())
-                    if moved >= max(MOVED_ALIKE, STAYED * in_place) and stand_out(moved, [mine], [theirs]):
-                        found.append(TensorPair(names_a[i], names_b[j], axis, partners))
-            used_a, used_b = {pair.a for pair in found}, {pair.b for pair in found}
-            rest_a = [x for x, _ in left if x not in used_a]
-            rest_b = [y for _, y in left if y not in used_b]
-            left = [(x, y) for x in rest_a for y in [self._first_of_shape(x, rest_b)] if y is not None]
-        return found + [TensorPair(x, y, 0, None) for x, y in left]
-
-    def _first_of_shape(self, name: str, rest: list[str]) -> str | None:
-        """Takes the first tensor of b out of `rest` that has the shape of a's `name`."""
-        for other in rest:
-            if self.b.shapes[other] == self.a.shapes[name]:
-                rest.remove(other)
-                return other
-        return None
-
-    @cached_property
-    def _table_shapes(self) -> set[tuple[int, ...]]:
-        names = ((self.a, self.layout_a.embedding), (self.b, self.layout_b.embedding))
-        return {checkpoint.shapes[name] for checkpoint, name in names if name is not None}
-
-    def _renumbered_tables(self) -> list[TensorPair]:
-        """Token tables and heads of equal height whose tokens, by their text, have other numbers on the other side."""
-        if self.have_one_tokenizer:
-            return []
-        vocabulary_a, vocabulary_b = self.vocabularies
-        names = self.layout_a.embedding, self.layout_b.embedding
-        if vocabulary_a is None or vocabulary_b is None or names[0] is None or names[1] is None:
-            return []
-        height = self.a.shapes[names[0]][0]
-        order = np.arange(height)
-        for token, i in vocabulary_a.ids.items():
-            j = vocabulary_b.ids.get(token, i)
-            if i < height and j < height:
-                order[i] = j
-        moved = bool((order != np.arange(height)).any())
-        if self.b.shapes[names[1]] != self.a.shapes[names[0]] or not moved or len(np.unique(order)) != height:
-            return []
-        heads = [
-            [
-                name
-                for name in layout.learned
-                # The bias of a head is as long, but has no rows to compare.
-                if has_role(name, "head") and len(shape := layout.checkpoint.shapes[name]) == 2 and shape[0] == height
-            ]
-            for layout in (self.layout_a, self.layout_b)
-        ]
-        tables = [(names[0], names[1]), *zip(*heads, strict=False)]
-        # The files may lie about their tokens, so the better of the two orders is taken. How often tokens occur makes
-        # even strangers' tables a little alike, in either.
-        return [
-            TensorPair(x, y, 0, order)
-            for x, y in tables
-            if self.a.shapes[x] == self.b.shapes[y] and self._is_renumbered(x, y, order)
-        ]
-
-    def _is_renumbered(self, a: str, b: str, order: np.ndarray) -> bool:
-        """Whether rows of two tables are more alike in b's other order than as they stand."""
-        rows = torch.from_numpy(spread_indices(len(order), TOKENS_READ))
-        mine, theirs = self.a.read(a)[rows].float(), self.b.read(b)
-        as_they_stand, renumbered = theirs[rows].float(), theirs[torch.from_numpy(order)[rows]].float()
-        cosine = torch.nn.functional.cosine_similarity
-        return float(cosine(mine, renumbered).mean()) > float(cosine(mine, as_they_stand).mean())
-
-    def _put_in_order(self, units: UnitPair) -> list[TensorPair]:
-        """The tensors of a re-ordered layer with the order that undoes it; empty where the layer is in order."""
-        layers = zip(SIDES, (units.a, units.b), strict=True)
-        if not all(self._has_all_rows(side, member.name) for side, layer in layers for member in layer.members):
-            return []
-        if units.a.width > LARGEST_REORDERED or order_agreement(self.unit_partners(units)) >= IN_ORDER:
-            return []
-        similarity = self._similarity(units, np.arange(units.a.width))
-        partners = best_partners(similarity)
-        alike = float(similarity[np.arange(len(partners)), partners].mean()) / len(units.members)
-        in_place = float(np.diagonal(similarity).mean()) / len(units.members)
-        views = [[self.vectors(side, pair[k]) for pair in units.members] for k, side in enumerate(SIDES)]
-        if alike < max(ALIKE, STAYED * in_place) or not stand_out(alike, *views):
-            return []
-        return list(self._whole_tensors(units, partners))
-
-    def _has_all_rows(self, side: Side, name: str) -> bool:
-        """Whether all rows of a tensor are here: among some rows a moved one finds a neighbour, not its partner."""
-        here, there = self.shapes_of(side, name)
-        return here[:1] == there[:1]
-
-    def _whole_tensors(self, units: UnitPair, partners: np.ndarray) -> Iterator[TensorPair]:
-        """The tensors of a layer all of whose rows or columns are units, with an order for all of them."""
-        tensors: dict[tuple[str, str, int], list[tuple[Member, Member]]] = defaultdict(list)
-        for mine, theirs in units.members:
-            if mine.axis == theirs.axis:
-                tensors[mine.name, theirs.name, mine.axis].append((mine, theirs))
-        for (a, b, axis), members in tensors.items():
-            length = self.a.shapes[a][axis]
-            order = np.full(length, -1)
-            for mine, theirs in members:
-                order[mine.places] = np.arange(self.b.shapes[b][axis])[theirs.places][partners]
-            # Gates and values may lie in one tensor; half of one would be held against the whole.
-            if self.a.shapes[a] == self.b.shapes[b] and np.array_equal(np.sort(order), np.arange(length)):
-                yield TensorPair(a, b, axis, order)
-
-    def _similarity(self, pair: UnitPair, chosen: np.ndarray) -> np.ndarray:
+    def similarity(self, pair: UnitPair, chosen: np.ndarray) -> np.ndarray:
         """Summed cosines of the chosen units over all tensors of a layer, which share one order of units."""
         self.check()
         parts = [cosines(self.vectors("a", a)[chosen], self.vectors("b", b)[chosen]) for a, b in pair.members]
@@ -494,15 +308,6 @@ class Comparison:
     def stands_for(self, pair: TensorPair) -> int:
         """How many of a's numbers this pair tells of."""
         return self.layout_a.size(pair.a)
-
-    def _sketch(self, side: Side, name: str) -> np.ndarray:
-        """Values at fixed even places, centred and scaled to length one."""
-        self.check()
-        values = self.checkpoint(side).read(name).flatten()
-        sample = np.nan_to_num(values[torch.from_numpy(spread_indices(len(values), SKETCH_VALUES))].double().numpy())
-        sample = sample - sample.mean()
-        sketch: np.ndarray = sample / max(float(np.linalg.norm(sample)), 1e-300)
-        return sketch
 
     @property
     def have_one_tokenizer(self) -> bool:
@@ -540,77 +345,8 @@ class Comparison:
 
     @cached_property
     def in_one_basis(self) -> tuple[Comparison, torch.Tensor] | None:
-        """The same models with a turned into b's coordinates, and the rotation; None where nothing tells it.
-
-        Networks with LayerNorm are only re-ordered. The rotation is fitted on the token tables or on the layers, and
-        sharpened on the hidden units that it pairs. It serves to describe what lies between models that are linked; it
-        links nothing.
-        """
-        rotation = self._rotation
-        if rotation is None:
-            return None
-        try:
-            still = in_coordinates(self.b, None)
-            first = self._turned_by(rotation, still)
-            # Noise on what told the rotation blurs it; the hidden units, paired by now, tell it more sharply.
-            sharper = rotation @ rotation_between(*first._matched_units())
-            return self._turned_by(sharper, still), sharper
-        except NoGauge:
-            return self._re_ordered(rotation)
-
-    @cached_property
-    def _rotation(self) -> torch.Tensor | None:
-        """What turns a's coordinates into b's by common tokens, or by the layers where these fit them far better."""
-        width = self.layout_a.residual_width
-        if width is None or width != self.layout_b.residual_width:
-            return None
-        by_tokens = self._rotation_by_tokens(width)
-        layers = turning_layers(self).get(width)
-        if not layers:
-            return by_tokens
-        by_layers = rotation_of(layers, self.check)
-        if by_tokens is None or spreads_alike(layers, by_tokens) < FITS * spreads_alike(layers, by_layers):
-            return by_layers
-        return by_tokens
-
-    def _rotation_by_tokens(self, width: int) -> torch.Tensor | None:
-        tokens = self.shared_tokens
-        if tokens is None or len(tokens[0]) < 2 * width:
-            return None
-        tables = [
-            self.checkpoint(side).read(str(self.layout(side).embedding))[torch.from_numpy(rows)].float()
-            for side, rows in zip(SIDES, tokens, strict=True)
-        ]
-        return stoppable(lambda: rotation_between(*tables), self.check)
-
-    def _re_ordered(self, rotation: torch.Tensor) -> tuple[Comparison, torch.Tensor] | None:
-        """Networks with LayerNorm cannot be rotated, but their coordinates can stand in another order."""
-        order = rotation.argmax(dim=0)
-        if not is_permutation(rotation) or len(set(order.tolist())) < len(order):
-            return None
-        try:
-            moved = in_order(self.a, order)
-        except NoGauge:
-            return None
-        return Comparison(moved, self.b, seed=self.seed, full=self.full, stop=self.stop), rotation
-
-    def _turned_by(self, rotation: torch.Tensor, other: Checkpoint) -> Comparison:
-        turned = in_coordinates(self.a, rotation)
-        return Comparison(turned, other, seed=self.seed, full=self.full, stop=self.stop)
-
-    def _matched_units(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The chosen hidden units' vectors and their partners', (vectors, width) each. Raises NoGauge without pairs."""
-        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        for pair in self.unit_pairs:
-            if pair.a.features != self.layout_a.residual_width:
-                continue
-            chosen, partners = self.units_asked(pair), self.unit_partners(pair)
-            for mine, theirs in pair.members:
-                sides[0].append(self.vectors("a", mine)[chosen])
-                sides[1].append(self.vectors("b", theirs)[chosen[partners]])
-        if not sides[0]:
-            raise NoGauge("there are no hidden units by which the rotation could be told")
-        return torch.cat(sides[0]), torch.cat(sides[1])
+        """See `one_basis`."""
+        return one_basis(self)
 
     @cached_property
     def shared_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -649,41 +385,6 @@ def _full_shape(units: HiddenUnits) -> tuple[int, ...]:
     return units.width, units.features, len(units.members)
 
 
-def _turned(values: torch.Tensor, axis: int) -> torch.Tensor:
-    """One row of numbers for each place along the axis; convolutions have more than two axes."""
-    return values.float().transpose(0, axis).flatten(1)
-
-
 def chosen_units(width: int) -> np.ndarray:
     """Which units of a layer are matched: all, or UNITS_MATCHED at fixed even places."""
     return spread_indices(width, UNITS_MATCHED)
-
-
-def fingerprint(vectors: torch.Tensor) -> np.ndarray:
-    """A tensor's second moments in a fixed random basis; the same for any order of its units."""
-    basis, expected = _fingerprint_basis(vectors.shape[1])
-    reduced = centred_unit_rows(vectors) @ basis
-    moments = (reduced.T @ reduced) / len(vectors) - expected
-    flat: np.ndarray = moments.double().numpy().ravel()
-    return flat / max(float(np.linalg.norm(flat)), 1e-30)
-
-
-@lru_cache(maxsize=8)
-def _fingerprint_basis(features: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random directions, (features, FINGERPRINT_WIDTH), and the second moments that random vectors have in them."""
-    generator = torch.Generator().manual_seed(features)
-    basis = torch.randn(features, FINGERPRINT_WIDTH, generator=generator) / features**0.5
-    return basis, basis.T @ basis / features
-
-
-def member_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[tuple[float, int, int]]:
-    """The best pairing of two layers' tensors: (likeness, place in a, place in b), by place in a."""
-    table = np.array([[float(x @ y) for y in b] for x in a])
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return [(float(table[i, j]), int(i), int(j)) for i, j in zip(rows, columns, strict=True)]
-
-
-def mean_likeness(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
-    """How alike two layers' tensors are on average under their best pairing."""
-    pairs = member_likeness(a, b)
-    return sum(likeness for likeness, _, _ in pairs) / len(pairs)

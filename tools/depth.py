@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.comparison import ALIKE, SIDES, Comparison, Side, mean_likeness, opposite
+from tools.comparison import Comparison
+from tools.fingerprints import mean_likeness
+from tools.sides import SIDES, Side, opposite
+from tools.tensor_pairs import ALIKE
 from tools.units import HiddenUnits
 
 # What staying or going back costs, in likeness: decides between layers that are alike to within noise.

@@ -14,10 +14,10 @@ import torch
 
 from tools.codebook import codebook_bits
 from tools.exactness import is_rounding, only_rounding, only_zeros
+from tools.grids import BLOCK, SHORT_BLOCK, Grid, rounding_grid
 from tools.loose_rounding import loose_rounding
-from tools.matching import spread_indices
 from tools.rounded_noise import noise_below_rounding, stored_in
-from tools.steps import GRID_TOLERANCE, LEAST_OF_STEP, step_in
+from tools.steps import LEAST_OF_STEP
 
 Kind = Literal[
     "equal", "recast", "rescaled", "quantised", "quantised_loosely",
@@ -37,9 +37,7 @@ ONE_FACTOR = 0.03
 FLAT_KURTOSIS = 2.25
 # Stored in 16 bit, large values of a block are rounded a second time, and their errors are longer than the others'.
 FLAT_KURTOSIS_16_BIT = 2.5
-BLOCK = 32
-# GGUF's six-bit type has one step for each sixteen values; errors of two steps in a block stay below this, noise above.
-SHORT_BLOCK = 16
+# Errors of the two steps of sixteen values in a block of 32 stay below this, noise above.
 TWO_STEPS = 2.7
 # Largest singular value of white noise over its edge s (sqrt m + sqrt n), and spread of its row energies over chance.
 NOISE_EDGE = 1.15
@@ -56,8 +54,6 @@ CLEARLY_ADDED = 0.15
 ADDED_TOGETHER = 5.0
 # What is left along directions that were projected out, relative to any other directions; 16-bit rounding leaves 0.01.
 EMPTIED = 0.03
-# Rows looked at for a grid.
-GRID_ROWS = 24
 LARGEST_SPECTRUM = 768
 # Of fewer directions none can be told to be few.
 FEWEST_DIRECTIONS = 16
@@ -383,70 +379,6 @@ def _share_set(values: torch.Tensor) -> float:
 def _errors_apart(left: torch.Tensor, side: torch.Tensor) -> float:
     """Correlation of the difference with one side, in standard errors of independent values."""
     return _product(left, side) / max(float(left.norm() * side.norm()), 1e-300) * math.sqrt(left.numel())
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A rounding grid: bits of a value, and how many values share one step (None where a whole row does)."""
-
-    bits: int
-    group: int | None
-
-
-def rounding_grid(values: torch.Tensor) -> Grid | None:
-    """The grid on which a tensor's values lie, (rows, columns); None where they lie on none.
-
-    In blocks of one step, neighbouring values differ by small whole multiples of it. Values that no grid made have a
-    smallest gap that divides nothing.
-    """
-    matrix = values.reshape(values.shape[0], -1).double().numpy()
-    rows = matrix[spread_indices(len(matrix), GRID_ROWS)]
-    if rows.shape[1] < BLOCK:
-        rows = rows.reshape(1, -1)
-    for size in (BLOCK, SHORT_BLOCK):
-        grid = _stepped_grid(rows, size)
-        if grid is not None:
-            return grid
-    return _blurred_grid(rows)
-
-
-def _stepped_grid(rows: np.ndarray, size: int) -> Grid | None:
-    """The grid whose steps show in blocks of this many values; None where too few blocks show one."""
-    levels, row_levels, even = [], [], []
-    for row in rows:
-        blocks = row[: len(row) // size * size].reshape(-1, size)
-        found = [step_in(block) for block in blocks]
-        known = [step for step in found if step is not None]
-        if len(known) < 0.75 * len(found) or not known:
-            return None
-        levels += [np.ptp(block) / step + 1 for block, step in zip(blocks, found, strict=True) if step is not None]
-        # A step is only known up to a whole factor, so the smallest of a row stands for a row-wide one.
-        smallest = min(known)
-        row_levels.append(np.ptp(row) / smallest + 1)
-        even.append(all(abs(step / smallest - round(step / smallest)) < GRID_TOLERANCE for step in known))
-    by_row = all(even)
-    most = np.median(row_levels) if by_row else np.quantile(levels, 0.9)
-    return Grid(max(1, math.ceil(math.log2(max(2.0, float(most) * 0.98)))), None if by_row else size)
-
-
-def _blurred_grid(rows: np.ndarray) -> Grid | None:
-    """The usual grids by hypothesis: steps from the largest value or the range, where rounding blurs the gaps."""
-    for bits in range(2, 9):
-        for group in (None, 128, 64, BLOCK):
-            if group is not None and rows.shape[1] % group:
-                continue
-            blocks = rows if group is None else rows.reshape(-1, group)
-            largest = np.abs(blocks).max(axis=1, keepdims=True)
-            lowest, width = blocks.min(axis=1, keepdims=True), np.ptp(blocks, axis=1, keepdims=True)
-            for counted in (
-                blocks / np.maximum(largest, 1e-300) * (2 ** (bits - 1) - 1),
-                blocks / np.maximum(largest, 1e-300) * 2 ** (bits - 1),
-                (blocks - lowest) / np.maximum(width, 1e-300) * (2**bits - 1),
-            ):
-                # A quarter of a step is what values on no grid are off on average.
-                if float(np.mean(np.abs(counted - counted.round()))) < 0.1:
-                    return Grid(bits, group)
-    return None
 
 
 def _block_kurtosis(matrix: torch.Tensor, size: int) -> float:

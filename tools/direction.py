@@ -15,11 +15,12 @@ import torch
 
 from tools import noise_side, own_changes
 from tools.changes import size_changes, sizes
-from tools.comparison import SIDES, Comparison, Side, opposite
+from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.names import block_of, has_role
 from tools.roles import Layout
+from tools.sides import SIDES, Side, opposite
 from tools.verdict import HOLDS_ADDITIONS, QUANTISED_KINDS, Answer
 from tools.vocabulary import Vocabulary
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from tools.comparison import Side, TensorPair
 from tools.sampling import Sample
+from tools.sides import Side
+from tools.tensor_pairs import TensorPair
 
 Names = tuple[frozenset[str], frozenset[str]]
 Change = Callable[[torch.Tensor], torch.Tensor]

@@ -107,6 +107,11 @@ def best_partners(similarity: np.ndarray) -> np.ndarray:
     return partners
 
 
+def mean_of_partners(similarity: np.ndarray, partners: np.ndarray) -> float:
+    """How alike each row and its partner column are on average; every row has one."""
+    return float(similarity[np.arange(len(partners)), partners].mean())
+
+
 def one_to_one(likeness: np.ndarray, same_place: float, allowed: np.ndarray | None = None) -> list[tuple[int, int]]:
     """Rows with columns, in the order of rows, so that their total likeness is largest.
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tools.sides import SIDES, Side, opposite
 from tools.verdict import TRAINING_FREE_KINDS
 
-Side = Literal["a", "b"]
 Method = Literal["mean", "DARE", "TIES"]
 
 # Weights outside are no merge worth the name, or cannot be told from further training.
@@ -65,11 +65,8 @@ def merge_of(rows: Sequence[Mapping[str, Any]]) -> Merge | None:
     return found[0] if len(found) == 1 else None
 
 
-SIDES: tuple[Side, Side] = ("a", "b")
-
-
 def _merged(rows: Sequence[Mapping[str, Any]], child: Side) -> Merge | None:
-    parent = "b" if child == "a" else "a"
+    parent = opposite(child)
     counts = np.array([row["n"] for row in rows], dtype=float)
     weights = np.array([row[f"weight_of_{parent}"] for row in rows])
     usual = weighted_median(weights, counts)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tools.comparison import MOVED_ALIKE, SIDES, TensorPair
 from tools.followed import Followed, Names, Turned
-from tools.matching import best_partners, cosines, stand_out
+from tools.matching import best_partners, cosines, mean_of_partners, stand_out
 from tools.names import has_role, layer_of
 from tools.roles import HEAD_COUNTS
 from tools.sampling import Sample, row_count
+from tools.sides import SIDES
+from tools.tensor_pairs import MOVED_ALIKE, TensorPair
 
 ATTENTION, WRITING = ("query", "key", "value"), "attention_output"
 HEAD_KEYS = (HEAD_COUNTS[1:], HEAD_COUNTS)
@@ -97,5 +98,5 @@ def _order_of(*tables: Sequence[torch.Tensor]) -> np.ndarray | None:
     """b's head for each of a's, by the rows of one or more tensors; None where they do not resemble each other."""
     likeness = np.mean([cosines(mine.float(), theirs.float()) for mine, theirs in tables], axis=0)
     partners = best_partners(likeness)
-    alike = float(likeness[np.arange(len(partners)), partners].mean())
+    alike = mean_of_partners(likeness, partners)
     return partners if alike >= MOVED_ALIKE and stand_out(alike, *zip(*tables, strict=True)) else None

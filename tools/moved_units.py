@@ -10,18 +10,9 @@ import numpy as np
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import (
-    ALIKE,
-    BASES,
-    IN_ORDER,
-    SIDES,
-    STAYED,
-    Basis,
-    TensorPair,
-    fingerprint,
-    member_likeness,
-)
+from tools.comparison import BASES, Basis
 from tools.evidence import Evidence
+from tools.fingerprints import fingerprint, member_likeness
 from tools.followed import Followed, Names, Turned
 from tools.gauge import reading_gains
 from tools.matching import (
@@ -35,6 +26,8 @@ from tools.matching import (
 from tools.reading import AlignedComparison
 from tools.roles import Layout
 from tools.sampling import Sample, row_count
+from tools.sides import SIDES
+from tools.tensor_pairs import ALIKE, IN_ORDER, STAYED, TensorPair
 from tools.turning import ROWS_PER_COORDINATE
 from tools.units import HiddenUnits, Member
 

@@ -14,10 +14,10 @@ from functools import cached_property, partial
 
 import torch
 
-from tools.comparison import SIDES, Comparison, Side, TensorPair
-from tools.difference import rounding_grid
+from tools.comparison import Comparison
 from tools.followed import Change, Followed, Names, SeenSample
 from tools.gauge import NoGauge, in_stream, is_permutation, reading_gains, residual_axes
+from tools.grids import rounding_grid
 from tools.matching import spread_indices
 from tools.moved_heads import moved_heads
 from tools.moved_units import PairedUnits, moved_units
@@ -25,6 +25,8 @@ from tools.names import in_tower
 from tools.reading import PartialComparison
 from tools.roles import Layout
 from tools.sampling import Sample, SampledLayout, number_pattern
+from tools.sides import SIDES, Side
+from tools.tensor_pairs import TensorPair
 from tools.turning import Turn, order_by_tokens, rotation_by_rows, same_tokens
 
 Gains = dict[str, torch.Tensor]

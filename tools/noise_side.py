@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from tools.comparison import SIDES, Comparison, Side, opposite
+from tools.comparison import Comparison
 from tools.exactness import precision
+from tools.sides import SIDES, Side, opposite
 
 # Numbers that are looked at; a larger pair tells by the plain correlation.
 ENOUGH = 2**20

@@ -14,9 +14,12 @@ from typing import Any, Literal
 import torch
 
 from tools import noise_side
-from tools.comparison import FEWEST_VALUES, SIDES, Comparison, Side, opposite
-from tools.difference import Difference, compare_values, rounding_grid
+from tools.comparison import Comparison
+from tools.difference import Difference, compare_values
 from tools.evidence import Evidence
+from tools.grids import rounding_grid
+from tools.sides import SIDES, Side, opposite
+from tools.tensor_pairs import FEWEST_VALUES
 
 # Reasons for a direction that explain something which differs, as `direction` gives them.
 FEWER_TOKENS = "it lacks some of the other's tokens here and there"

@@ -14,11 +14,13 @@ import torch
 
 from tools.base_changes import changes_of, values_at_even_places
 from tools.checkpoint import Checkpoint
-from tools.comparison import FEWEST_VALUES, Comparison
-from tools.merging import AGREEING, LEAST_WEIGHT, SIDES, Merge, Side, weighted_median
+from tools.comparison import Comparison
+from tools.merging import AGREEING, LEAST_WEIGHT, Merge, weighted_median
 from tools.rounded_merges import Stored, missed_by, some, weights_of_rounded, weights_without
 from tools.sampling import Sample
+from tools.sides import SIDES, Side
 from tools.sparse_merges import merge_of_parts
+from tools.tensor_pairs import FEWEST_VALUES
 
 # What the parents may leave of a tensor, relative to what the nearest of them alone leaves. Checkpoints of one training
 # leave more when taken for means of each other: docs/decisions/0038-named-parents.md.

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tools.comparison import SIDES, Comparison, Side, UnitPair
+from tools.comparison import Comparison, UnitPair
 from tools.evidence import Finding
 from tools.matching import cosines
 from tools.probes import unit_places
+from tools.sides import SIDES, Side
 
 # Shares of one model mixed into the other, smallest first.
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)

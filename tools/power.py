@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
 from tools.perturbations import NotApplicable, add_noise, generator, shuffle_units
 from tools.planted_merges import Notices, merge_power
 from tools.probes import turned_partners, unit_order, unit_partners, unit_relations
 from tools.roles import Layout
 from tools.sampling import Sample, SampledLayout
+from tools.sides import SIDES
 from tools.units import HiddenUnits
 from tools.view import SeenCheckpoint, changed, unchanged
 

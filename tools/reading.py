@@ -13,13 +13,15 @@ from typing import TypeVar
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import BASES, Basis, Comparison, Side, TensorPair
+from tools.comparison import BASES, Basis, Comparison
 from tools.difference import Difference, compare_values
 from tools.matching import spread_indices
 from tools.progress import Progress
 from tools.roles import READ_ALL_BYTES, Layout
 from tools.sampling import DeclaredLayout, Sample, SampledLayout, aligned, declared_roles, sampled
+from tools.sides import Side
 from tools.streaming import Held
+from tools.tensor_pairs import TensorPair
 from tools.units import HiddenUnits, Member
 from tools.vocabulary import Vocabulary
 

@@ -15,7 +15,8 @@ from scipy import stats
 
 from tools.base_changes import Changes
 from tools.merge_rule import FEWEST_IN_ONE, Rule, clear_values, nearest_choice, rule_of
-from tools.merging import AGREEING, Merge, Method, Side, weighted_median
+from tools.merging import AGREEING, Merge, Method, weighted_median
+from tools.sides import Side
 
 # More parents have too many combinations.
 MOST_PARENTS = 4

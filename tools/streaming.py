@@ -19,9 +19,9 @@ from typing import Self
 import torch
 
 from tools.checkpoint import Checkpoint, Stop
-from tools.comparison import TensorPair
 from tools.compiled import AT_ONCE, Farthest, can_compare
 from tools.errors import Cancelled, UserError
+from tools.tensor_pairs import TensorPair
 
 # Values of each side read and subtracted at once: what is read is used while the processor's cache still holds it.
 BLOCK_VALUES = 2**18

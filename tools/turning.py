@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import torch
 
-from tools.comparison import MOVED_ALIKE, SIDES, Basis, Side
+from tools.comparison import Basis
 from tools.gauge import nearest_rotation
 from tools.progress import stoppable
 from tools.reading import AlignedComparison
+from tools.sides import SIDES, Side
+from tools.tensor_pairs import MOVED_ALIKE
 
 # Rows on which a rotation is fitted, for each coordinate, and the fewest; wider models are not turned, for the time.
 ROWS_PER_COORDINATE, FEWEST_ROWS_PER_COORDINATE, WIDEST_TURNED = 8, 2, 4096

@@ -207,24 +207,39 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     same = findings.get("same_values")
     if isinstance(same, Evidence):
         shares.append(min(same.where["share_of_a"], same.where["share_of_b"]))
+    for name in IN_LAYERS if not partial else ():
+        finding = findings.get(name)
+        if isinstance(finding, Evidence) and links(name, finding):
+            # Where layers have other numbers of tensors, not all are asked for partners in turned coordinates.
+            all_asked = (finding, order, partners) if name == "turned_partners" else (finding,)
+            numbers = max(_numbers(each.where) for each in all_asked if isinstance(each, Evidence))
+            shares.append(_numbers(linked_layers(finding)) / max(numbers, 1))
+    return max(*shares, _share_of_like_tensors(findings) or 0.0)
+
+
+def related_share(findings: Mapping[str, Finding]) -> float:
+    """The share of all numbers that lie in tensors which are alike or in linked layers, 0 to 1.
+
+    Where no tensors could be held against each other, what `linked_share` says of those that were asked about.
+    """
+    alike = _share_of_like_tensors(findings)
+    return linked_share(findings) if alike is None else alike
+
+
+def _share_of_like_tensors(findings: Mapping[str, Finding]) -> float | None:
+    """As `related_share`; None where no tensors were held against each other."""
+    shape = findings.get("difference_shape")
+    if not isinstance(shape, Evidence):
+        return None
     in_layers: set[str] = set()
     for name in IN_LAYERS:
         finding = findings.get(name)
-        if isinstance(finding, Evidence) and links(name, finding):
-            rows = linked_layers(finding)
-            if not partial:
-                # Where layers have other numbers of tensors, not all are asked for partners in turned coordinates.
-                all_asked = (finding, order, partners) if name == "turned_partners" else (finding,)
-                numbers = max(_numbers(each.where) for each in all_asked if isinstance(each, Evidence))
-                shares.append(_numbers(rows) / max(numbers, 1))
-            in_layers.update(*(row["tensors"] for row in rows if name != "value_order"))
-    shape = findings.get("difference_shape")
-    if isinstance(shape, Evidence):
-        tensors = shape.where["tensors"]
-        changed = sum(row["n"] for row in tensors if row["kind"] == "unrelated" and row["a"] in in_layers)
-        related = 1.0 - shape.where["shares"].get("unrelated", 0.0) + changed / max(sum(r["n"] for r in tensors), 1)
-        shares.append(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
-    return max(shares)
+        if isinstance(finding, Evidence) and links(name, finding) and name != "value_order":
+            in_layers.update(*(row["tensors"] for row in linked_layers(finding)))
+    tensors = shape.where["tensors"]
+    changed = sum(row["n"] for row in tensors if row["kind"] == "unrelated" and row["a"] in in_layers)
+    related = 1.0 - shape.where["shares"].get("unrelated", 0.0) + changed / max(sum(r["n"] for r in tensors), 1)
+    return float(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
 
 
 def has_layers_of_its_own(findings: Mapping[str, Finding]) -> bool:

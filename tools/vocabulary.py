@@ -9,6 +9,9 @@ import orjson
 
 from tools.checkpoint import Checkpoint
 
+# Tokens that anchor one model's coordinates to the other's: enough for a stable matching of a few thousand units.
+TOKENS_READ = 2048
+
 
 @dataclass(frozen=True)
 class Vocabulary:

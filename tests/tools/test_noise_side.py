@@ -11,8 +11,9 @@ import torch
 from tests.small_models import Small, trained
 from tests.tools.test_direction import disguised, found
 from tools import noise_side, own_changes
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.probes import probe_named
+from tools.sides import SIDES
 
 FAINT = 0.018
 

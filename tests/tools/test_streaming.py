@@ -15,9 +15,9 @@ from tests.small_models import Small, trained, tuned
 from tests.timing import least
 from tools import streaming
 from tools.audit import compare
-from tools.comparison import TensorPair
 from tools.errors import Cancelled, UserError
 from tools.sources import open_checkpoint
+from tools.tensor_pairs import TensorPair
 from tools.view import SeenCheckpoint, unchanged
 
 DEEP = "llama_deep"

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import Comparison
 from tools.errors import UserError
 from tools.evidence import Abstention, Evidence, Finding
+from tools.sides import SIDES, Side
 from tools.source_code import LARGEST_FILE, NODES, Fingerprint, Unreadable, fingerprints, in_framework
 
 UNIT = "share of the smaller code's fingerprints beyond the framework that the other has, 0 to 1"

@@ -10,11 +10,12 @@ their coordinates themselves (fixed sinusoidal positions, time mixing), where st
 
 from __future__ import annotations
 
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import best_partners, cosines, live_units, order_agreement, spread_indices
 from tools.names import has_role
 from tools.roles import Layout
+from tools.sides import SIDES
 from tools.significance import rank_agreement
 
 UNIT = "rank correlation of the matching with the order in the file, -1 to 1"

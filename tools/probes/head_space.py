@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
 from tools.names import has_role
+from tools.sides import SIDES, Side
 
 UNIT = "overlap of the two spaces beyond chance, 1 for the same, 0 for two random ones"
 NULL = "none: strangers share directions, such as how often a token occurs"

@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tools.comparison import Comparison, Side
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.names import has_role
+from tools.sides import Side
 
 UNIT = "mean correlation of the centred gains, layer by layer, -1 to 1"
 NULL = "none: shown beside what strangers of the benchmark reach"

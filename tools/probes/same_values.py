@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
+from tools.sides import SIDES, Side
 from tools.significance import coincidence
 
 UNIT = "share of the learned numbers found on the other side, 0 to 1"

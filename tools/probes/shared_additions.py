@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from scipy import stats
 
-from tools.comparison import SIDES, Comparison
+from tools.comparison import Comparison
 from tools.difference import LEAST_COSINE
 from tools.evidence import Abstention, Evidence, Finding
+from tools.sides import SIDES
 from tools.significance import LN10
 
 UNIT = "share of one model's changes to the base that the other also holds, about 0 to 1"

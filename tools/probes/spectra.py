@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
+from tools.sides import SIDES, Side
 from tools.units import HiddenUnits
 
 UNIT = "how much nearer layers at one place are than others, 1 for equal curves, 0 for no nearer"

@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tools.comparison import SIDES, Comparison, Side
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
 from tools.matching import spread_indices
+from tools.sides import SIDES, Side
 
 UNIT = "correlation of the two tables of likeness between tokens, -1 to 1"
 NULL = "none: strangers learn some of the same likenesses from language itself"

@@ -19,20 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tools.comparison import (
-    BASES,
-    SAME_PLACE_BONUS,
-    Basis,
-    Comparison,
-    Side,
-    fingerprint,
-    mean_likeness,
-    member_likeness,
-)
+from tools.comparison import BASES, Basis, Comparison
 from tools.evidence import Abstention, Evidence, Finding
+from tools.fingerprints import SAME_PLACE_BONUS, fingerprint, mean_likeness, member_likeness
 from tools.matching import centred_unit_rows, live_units, one_to_one
 from tools.order import mean_by_units
 from tools.partners import agreement, two_matchings
+from tools.sides import Side
 from tools.significance import fisher
 from tools.units import FEWEST_UNITS, HiddenUnits
 

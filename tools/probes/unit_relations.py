@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tools.comparison import SAME_PLACE_BONUS, SIDES, Comparison, Side, mean_likeness, member_likeness
+from tools.comparison import Comparison
 from tools.evidence import Abstention, Evidence, Finding
+from tools.fingerprints import SAME_PLACE_BONUS, mean_likeness, member_likeness
 from tools.matching import best_partners, centred_unit_rows, live_units, one_to_one, order_agreement, spread_indices
 from tools.order import mean_by_units
+from tools.sides import SIDES, Side
 from tools.significance import bonferroni, fisher, rank_agreement
 from tools.units import FEWEST_UNITS, STREAM_KINDS, HiddenUnits
 
