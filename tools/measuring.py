@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,12 @@ from tools.reading import (
     aligned_comparison,
     declared_comparison,
     is_large,
+    likely_pairs,
     sampled_comparison,
 )
 from tools.roles import Layout
 from tools.streaming import Stream
+from tools.tensor_pairs import TensorPair
 from tools.verdict import LAYER_LOG10_PVALUE, decide, is_odd, links
 
 # Cheap questions first; what only words a link comes after what finds one.
@@ -126,12 +129,15 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
     started = time.monotonic()
     tell(listener, "open", "started", None, None)
     models = declared_comparison(comparison)
-    sample = sampled_comparison(models, progress)
-    _refuse(models, sample)
-    tell(listener, "open", "done", time.monotonic() - started, None)
-    measured = Measured(models, sample, everything=False)
-    if comparison.full:
-        _stream(measured, sample, listener, progress)
+    # What is fetched from far away in vain takes its time.
+    likely = likely_pairs(models) if comparison.full and not _far_away(parts) else []
+    with _pass_over(comparison, likely, progress) if comparison.full else nullcontext() as stream:
+        sample = sampled_comparison(models, progress)
+        _refuse(models, sample)
+        tell(listener, "open", "done", time.monotonic() - started, None)
+        measured = Measured(models, sample, everything=False)
+        if stream is not None:
+            _read_all(stream, measured, sample, listener)
     for name in _in_order(all_probes()):
         if name not in measured.findings and name != OF_WHOLE_LAYERS:
             measured.ask(name, models if name in OF_DECLARATIONS else sample, listener)
@@ -139,7 +145,8 @@ def _measure_large(comparison: Comparison, listener: Listener | None, progress: 
         # Only the rest of the bytes tells whether the two are identical.
         models.full = True
         sample = sampled_comparison(models, progress)
-        _stream(measured, sample, listener, progress)
+        with _pass_over(comparison, [], progress) as stream:
+            _read_all(stream, measured, sample, listener)
     aligned = sample if _in_place(measured) else aligned_comparison(models, progress)
     if aligned is sample:
         measured.found(OF_WHOLE_LAYERS, Abstention(IN_PLACE), 0.0, listener)
@@ -166,20 +173,24 @@ def _in_place(measured: Measured) -> bool:
     return links("unit_order", measured.findings["unit_order"])
 
 
-def _stream(measured: Measured, sample: PartialComparison, listener: Listener | None, progress: Progress) -> None:
+def _pass_over(comparison: Comparison, likely: Sequence[TensorPair], progress: Progress) -> Stream:
+    both = comparison.a, comparison.b
+    progress.expect(both, sum(part.bytes_total for part in both))
+    return Stream(*both, likely, comparison.stop)
+
+
+def _read_all(stream: Stream, measured: Measured, sample: PartialComparison, listener: Listener | None) -> None:
     """Read everything; what does not depend on it is asked meanwhile. Equality is judged where the two differ most."""
     started = time.monotonic()
-    both = measured.models.a, measured.models.b
-    progress.expect(both, sum(part.bytes_total for part in both))
     pairs = [pair for pair in sample.tensor_pairs if sample.a.shapes[pair.a]]
     tell(listener, "read", "started", None, None)
     found = MostDifferent(sample)
-    with Stream(*both, pairs, sample.stop, found.add) as stream:
-        for name in _in_order(all_probes()):
-            if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
-                measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
-        for held in stream.results(sample.check):
-            tell(listener, "read", "progress", None, {"tensor": held.a, "other": held.b, "equal": held.equal})
+    stream.settle(pairs, found.add)
+    for name in _in_order(all_probes()):
+        if name not in measured.findings and name not in (OF_WHOLE_LAYERS, "same_values"):
+            measured.ask(name, measured.models if name in OF_DECLARATIONS else sample, listener)
+    for held in stream.results(sample.check):
+        tell(listener, "read", "progress", None, {"tensor": held.a, "other": held.b, "equal": held.equal})
     tell(listener, "read", "done", time.monotonic() - started, None)
     measured.read, measured.everything = found.comparison(), True
     measured.ask("same_values", measured.read, listener)

@@ -139,6 +139,15 @@ def declared_comparison(whole: Comparison) -> Comparison:
     return found
 
 
+def likely_pairs(declared: Comparison) -> list[TensorPair]:
+    """Tensors at one place in both files, where all of these have the same shapes: what most copies come to."""
+    names = declared.layout_a.candidates, declared.layout_b.candidates
+    shapes = [[side.shapes[name] for name in some] for side, some in zip((declared.a, declared.b), names, strict=True)]
+    if shapes[0] != shapes[1]:
+        return []
+    return [TensorPair(x, y, 0, None) for x, y in zip(*names, strict=True) if declared.a.shapes[x]]
+
+
 def sampled_comparison(whole: Comparison, progress: Progress) -> PartialComparison:
     """A few rows of the tensors of some layers of both models, and of the base; of all layers in a full comparison."""
     samples = sampled(_roles(whole), all_layers=whole.full)
@@ -164,6 +173,7 @@ class MostDifferent:
         assert isinstance(sample.a, Sample) and isinstance(sample.b, Sample)
         self._sample, self._a, self._b = sample, sample.a, sample.b
         self._rows: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self._read: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]] = ({}, {})
         self._differences: dict[tuple[str, str], Difference] = {}
         # Where rows of the sample found partners, those of other rows are to be looked for anew.
         self._in_place = all(pair.partners is None for pair in sample.tensor_pairs)
@@ -176,15 +186,18 @@ class MostDifferent:
         if self._in_place:
             sides = zip((self._a, self._b), (held.a, held.b), self._rows, strict=True)
             rows = [side.rows_from(name, first.get(name)) for side, name, first in sides]
+            if not held.equal:
+                self._read[0][held.a], self._read[1][held.b] = rows
             self._differences[held.a, held.b] = compare_values(*rows)
 
     def comparison(self) -> PartialComparison:
         """The sample with these rows in the place of its own; vectors stay whole, and so do equal tensors."""
         sample = self._sample
         base = [sample.base] if isinstance(sample.base, Sample) else []
-        found = _parts(
-            PartialComparison, sample.whole, [self._a.moved(self._rows[0]), self._b.moved(self._rows[1]), *base]
-        )
+        moved = [
+            side.moved(rows, read) for side, rows, read in zip((self._a, self._b), self._rows, self._read, strict=True)
+        ]
+        found = _parts(PartialComparison, sample.whole, [*moved, *base])
         if self._in_place:
             found.__dict__["tensor_pairs"] = sample.tensor_pairs
             found.differences = self._differences

@@ -191,16 +191,26 @@ class Sample(SeenCheckpoint):
             for start, stop in self.blocks[name]
         ]
         values = parts[0] if len(parts) == 1 else torch.cat(parts)
+        self._keep(name, values)
+        return values
+
+    def _keep(self, name: str, values: torch.Tensor) -> None:
         size = values.numel() * values.itemsize
         if self._kept_bytes + size <= KEPT_BYTES:
             self._kept[name] = values
             self._kept_bytes += size
-        return values
 
-    def moved(self, rows: Mapping[str, int]) -> Sample:
-        """The same sample with other rows of these tensors: as many, from the given one on."""
+    def moved(self, rows: Mapping[str, int], read: Mapping[str, torch.Tensor]) -> Sample:
+        """The same sample with other rows of these tensors: as many, from the given one on.
+
+        `read` has the values of some of these tensors as `rows_from` gave them.
+        """
         blocks = self.blocks | {name: (self._block_from(name, first),) for name, first in rows.items()}
-        return Sample(self.roles, blocks, self.stands_for)
+        found = Sample(self.roles, blocks, self.stands_for)
+        kept = {name: values for name, values in self._kept.items() if name not in rows} | dict(read)
+        for name, values in kept.items():
+            found._keep(name, values)
+        return found
 
     def rows_from(self, name: str, first: int | None) -> torch.Tensor:
         """What `moved` holds of a tensor whose rows begin there; the sample's own rows where that is None."""

@@ -47,7 +47,7 @@ class Held:
     row: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open:
     """What is known so far of a pair whose parts are still being read, and how many of them are left."""
 
@@ -55,49 +55,77 @@ class _Open:
     left: int
     most: float = -1.0
     rows: tuple[int, int] = (0, 0)
+    # Whether the pair is more than likely, and whether its parts can be read.
+    settled: bool = False
+    failed: bool = False
 
     def add(self, energy: float, rows: tuple[int, int]) -> None:
         """The rows that differ most are the first of those that do, whichever worker is ahead."""
         self.most, self.rows = max((self.most, self.rows), (energy, rows), key=lambda found: (found[0], -found[1][0]))
 
 
+# Rows of both tensors of a pair, from the first up to the last.
+_Part = tuple[_Open, int, int]
+
+
 class Stream:
     """The pass over both files, in a's order, by workers of its own; leave the context to end it early.
 
-    `done` is called with each pair by the worker that read the last of it, several of them side by side.
+    One worker begins with pairs that are only `likely`, while it is being found out which tensors answer to which.
     """
 
-    def __init__(
-        self,
-        a: Checkpoint,
-        b: Checkpoint,
-        pairs: Sequence[TensorPair],
-        stop: Stop | None,
-        done: Callable[[Held], None] = lambda held: None,
-    ) -> None:
-        self._a, self._b, self._stop, self._done = a, b, stop, done
-        place = {name: i for i, name in enumerate(a.shapes)}
-        pairs = sorted(pairs, key=lambda pair: place[pair.a])
-        self._parts = [part for pair in pairs for part in self._parts_of(pair)]
-        self._left = len(pairs)
-        self._lock = threading.Lock()
+    def __init__(self, a: Checkpoint, b: Checkpoint, likely: Sequence[TensorPair], stop: Stop | None) -> None:
+        self._a, self._b, self._stop = a, b, stop
+        self._place = {name: i for i, name in enumerate(a.shapes)}
+        self._known: dict[tuple[str, str], _Open] = {}
+        self._parts = self._in_order([part for pair in likely for part in self._begun(pair)])
+        self._settled = False
+        self._left = 0
+        self._done: Callable[[Held], None] = lambda held: None
+        self._changed = threading.Condition()
         self._ended = threading.Event()
         self._found: queue.SimpleQueue[Held | BaseException] = queue.SimpleQueue()
         count = max(1, min(MOST_WORKERS, os.cpu_count() or 1))
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:
-        self._parts.reverse()
-        for worker in self._workers:
-            worker.start()
+        # The others would take the processor from whoever finds out.
+        self._workers[0].start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        with self._changed:
+            self._changed.notify_all()
         for worker in self._workers:
-            worker.join()
+            if worker.ident is not None:
+                worker.join()
+
+    def settle(self, pairs: Sequence[TensorPair], done: Callable[[Held], None] = lambda held: None) -> None:
+        """These pairs it is, each tensor of a in one of them at most, and no others. Call it once, before `results`.
+
+        `done` is called with each pair by the worker that read the last of it, several of them side by side.
+        """
+        with self._changed:
+            self._done, self._left, self._settled = done, len(pairs), True
+            parts: list[_Part] = []
+            for pair in pairs:
+                known = self._known.get((pair.a, pair.b))
+                if known is None or known.failed:
+                    parts += self._begun(pair)
+                elif not known.left:
+                    # Nothing of it is left to read; a worker has to tell of it all the same.
+                    known.left = 1
+                    parts.append((known, 0, 0))
+            wanted = {id(self._known[pair.a, pair.b]) for pair in pairs}
+            for one in self._known.values():
+                one.settled = id(one) in wanted
+            self._parts = self._in_order([part for part in self._parts if part[0].settled] + parts)
+            self._changed.notify_all()
+        for worker in self._workers[1:]:
+            worker.start()
 
     def results(self, check: Callable[[], None]) -> Iterator[Held]:
         """Each pair as it is done; `check` is called several times a second. Raises what reading raises, Cancelled."""
@@ -116,25 +144,46 @@ class Stream:
         torch.set_num_threads(1)
         try:
             while (part := self._next()) is not None:
-                pair, start, stop = part
-                most, rows = self._most_different(pair.pair, start, stop)
-                with self._lock:
-                    pair.add(most, rows)
-                    pair.left -= 1
-                    done = not pair.left
-                if done:
-                    equal = pair.most <= 0.0
-                    held = Held(pair.pair.a, pair.pair.b, equal, 0 if equal else self._worst_row(pair.pair, *pair.rows))
-                    self._done(held)
-                    self._found.put(held)
+                self._read(*part)
         except BaseException as error:
             self._found.put(error)
 
-    def _next(self) -> tuple[_Open, int, int] | None:
-        with self._lock:
-            return self._parts.pop() if self._parts else None
+    def _read(self, pair: _Open, start: int, stop: int) -> None:
+        try:
+            most, rows = self._most_different(pair.pair, start, stop)
+        except UserError:
+            with self._changed:
+                pair.failed = True
+                if pair.settled:
+                    raise
+            # Of tensors that do not belong together nobody needs to know why they cannot be compared.
+            return
+        with self._changed:
+            pair.add(most, rows)
+            pair.left -= 1
+            done = pair.settled and not pair.left
+        if done:
+            equal = pair.most <= 0.0
+            held = Held(pair.pair.a, pair.pair.b, equal, 0 if equal else self._worst_row(pair.pair, *pair.rows))
+            self._done(held)
+            self._found.put(held)
 
-    def _parts_of(self, pair: TensorPair) -> list[tuple[_Open, int, int]]:
+    def _next(self) -> _Part | None:
+        with self._changed:
+            while not self._parts and not self._settled and not self._ended.is_set():
+                self._changed.wait()
+            return self._parts.pop() if self._parts and not self._ended.is_set() else None
+
+    def _in_order(self, parts: list[_Part]) -> list[_Part]:
+        """The part that is read first comes last."""
+        return sorted(parts, key=lambda part: (self._place[part[0].pair.a], part[1]), reverse=True)
+
+    def _begun(self, pair: TensorPair) -> list[_Part]:
+        parts = self._parts_of(pair)
+        self._known[pair.a, pair.b] = parts[0][0]
+        return parts
+
+    def _parts_of(self, pair: TensorPair) -> list[_Part]:
         height, rows = self._a.shapes[pair.a][0], PART_BLOCKS * self._rows_of_a_block(pair)
         starts = range(0, max(1, height), rows)
         whole = _Open(pair, len(starts))

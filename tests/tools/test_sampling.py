@@ -30,6 +30,7 @@ from tools.limits import TEXTS
 from tools.perturbations import perturbation_named
 from tools.progress import Progress
 from tools.reading import declared_comparison, sampled_comparison
+from tools.sampling import Sample
 from tools.verdict import LINKED, links
 
 pytestmark = pytest.mark.usefixtures("everything_is_large")
@@ -104,6 +105,21 @@ def test_which_rows_are_read_does_not_depend_on_values() -> None:
         measured(model, Counted(fresh(DEEP, 9)))
         places.append(dict(model.values))
     assert places[0] == places[1]
+
+
+def test_a_sample_with_other_rows_keeps_what_was_read_of_them() -> None:
+    model = Counted(trained(DEEP, 1))
+    whole = Comparison(model, Counted(trained(DEEP, 2)), full=True)
+    sample = sampled_comparison(declared_comparison(whole), Progress(None, None)).a
+    assert isinstance(sample, Sample)
+    moved_name, still_name = "model.layers.1.mlp.up_proj.weight", "model.layers.2.mlp.up_proj.weight"
+    still, rows = sample.read(still_name), sample.rows_from(moved_name, 5)
+    fresh = sample.moved({moved_name: 5}, {}).read(moved_name)
+    assert torch.equal(rows, fresh) and not torch.equal(rows, sample.read(moved_name))
+    moved = sample.moved({moved_name: 5}, {moved_name: rows})
+    before = dict(model.values)
+    assert torch.equal(moved.read(moved_name), fresh) and torch.equal(moved.read(still_name), still)
+    assert dict(model.values) == before
 
 
 def test_a_copy_with_another_unread_layer_is_not_called_identical(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -107,6 +108,8 @@ def test_a_broken_value_anywhere_is_refused(tmp_path: Path) -> None:
 
 def test_the_listener_is_told_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.progress.TELL_SECONDS", 0.0)
+    # A pass over so little that begins at once is over before anybody is told of it.
+    monkeypatch.setattr("tools.measuring.likely_pairs", lambda models: [])
     model = in_bfloat16(trained(DEEP, 1))
     records: list[dict[str, Any]] = []
     compare(saved(tmp_path, "a", model), saved(tmp_path, "b", noisy(model, 0.05)), full=True, on_finding=records.append)
@@ -153,6 +156,7 @@ def test_a_stop_ends_the_pass_within_half_a_second(tmp_path: Path, monkeypatch: 
         with open_checkpoint(a) as one, open_checkpoint(b) as other:
             pairs = [TensorPair(name, name, 0, None) for name, shape in one.shapes.items() if len(shape) == 2]
             with pytest.raises(Cancelled), streaming.Stream(one, other, pairs, pressed.is_set) as stream:
+                stream.settle(pairs)
                 for _ in stream.results(lambda: None):
                     pressed.set()
                     begun = time.monotonic()
@@ -202,10 +206,44 @@ def test_the_row_that_differs_most_does_not_depend_on_the_workers(
         found = []
         for workers in (1, 2):
             monkeypatch.setattr(streaming, "MOST_WORKERS", workers)
-            with streaming.Stream(a, b, pairs, None) as stream:
+            with streaming.Stream(a, b, [], None) as stream:
+                stream.settle(pairs)
                 found.append({held.a: held for held in stream.results(lambda: None)})
         assert found[0] == found[1] and not found[0][name].equal
         assert found[0][name].row == last
+
+
+@pytest.mark.parametrize("read_before", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("guess", ["all", "some", "wrong", "none"])
+def test_what_the_pass_finds_does_not_depend_on_the_pairs_it_began_with(
+    tmp_path: Path, guess: str, read_before: float
+) -> None:
+    model = in_bfloat16(trained(DEEP, 1))
+    other = with_one_row_changed(model)
+    # Nobody may be told of a tensor that cannot be compared, unless it has to be.
+    strange = torch.full((64, 64), float("inf"), dtype=torch.bfloat16)
+    model.tensors["aside"], other.tensors["aside"] = strange, -strange
+    with open_checkpoint(saved(tmp_path, "a", model)) as a, open_checkpoint(saved(tmp_path, "b", other)) as b:
+        names = [name for name, shape in a.shapes.items() if len(shape) == 2]
+        right = [TensorPair(name, name, 0, None) for name in names]
+        ups = [name for name in names if "up_proj" in name]
+        wrong = [TensorPair(x, y, 0, None) for x, y in zip(ups, [*ups[1:], ups[0]], strict=True)]
+        likely = {"all": right, "some": right[::2], "wrong": wrong, "none": []}[guess]
+        with streaming.Stream(a, b, likely, None) as stream:
+            whole = sum(2 * math.prod(a.shapes[pair.a]) for pair in likely if pair.a != "aside")
+            until = time.monotonic() + 20.0
+            while a.bytes_read < read_before * whole and time.monotonic() < until:
+                time.sleep(0.01)
+            assert a.bytes_read >= read_before * whole
+            stream.settle([pair for pair in right if pair.a != "aside"])
+            found = {held.a: held for held in stream.results(lambda: None)}
+        assert set(found) == {*names} - {"aside"}
+        changed = "model.layers.1.mlp.up_proj.weight"
+        assert [name for name, held in found.items() if not held.equal] == [changed]
+        assert found[changed].row == model.tensors[changed].shape[0] - 3
+        with pytest.raises(UserError), streaming.Stream(a, b, likely, None) as stream:
+            stream.settle(right)
+            list(stream.results(lambda: None))
 
 
 @pytest.mark.parametrize("where_they_lie", [True, False])
@@ -227,4 +265,5 @@ def test_numbers_too_small_for_squares_in_32_bits_are_not_equal(
             open_checkpoint(b) as second,
             streaming.Stream(first, second, pairs, None) as stream,
         ):
+            stream.settle(pairs)
             assert [held.equal for held in stream.results(lambda: None)] == [False]
