@@ -24,7 +24,7 @@ declare i32 @memcmp(ptr, ptr, i64)
 declare float @llvm.vector.reduce.fadd.v32f32(float, <32 x float>)
 
 define i64 @farthest(i32 %file.x, i64 %at.x, ptr %buffer.x, i32 %file.y, i64 %at.y, ptr %buffer.y,
-                     i64 %count, i64 %block, ptr %result) {
+                     i64 %count, i64 %block, ptr %stop, ptr %result) {
 begin:
   br label %read
 
@@ -32,6 +32,11 @@ read:
   %done = phi i64 [ 0, %begin ], [ %done.next, %on ]
   %most = phi float [ -1.0, %begin ], [ %most.next, %on ]
   %where = phi i64 [ 0, %begin ], [ %where.next, %on ]
+  %asked = load volatile i32, ptr %stop
+  %stopped = icmp ne i32 %asked, 0
+  br i1 %stopped, label %unclear, label %fetch
+
+fetch:
   %left = sub i64 %count, %done
   %short = icmp ult i64 %left, %block
   %n = select i1 %short, i64 %left, i64 %block
@@ -49,8 +54,8 @@ read:
   br i1 %all, label %turn, label %unclear
 
 turn:
-  %i = phi i64 [ 0, %read ], [ %next, %turn ]
-  %sums = phi <32 x float> [ zeroinitializer, %read ], [ %added, %turn ]
+  %i = phi i64 [ 0, %fetch ], [ %next, %turn ]
+  %sums = phi <32 x float> [ zeroinitializer, %fetch ], [ %added, %turn ]
   %this.x = getelementptr NUMBER.X, ptr %buffer.x, i64 %i
   %this.y = getelementptr NUMBER.Y, ptr %buffer.y, i64 %i
 LOADED
@@ -144,11 +149,14 @@ def can_compare(x: torch.dtype, y: torch.dtype) -> bool:
 class Farthest:
     """Looks for the block of numbers that differs most between two files, without holding up other threads."""
 
-    def __init__(self, x: torch.dtype, y: torch.dtype, block: int) -> None:
-        """For files of these types, `block` numbers at a time, a multiple of AT_ONCE."""
+    def __init__(self, x: torch.dtype, y: torch.dtype, block: int, stop: ctypes.c_int32) -> None:
+        """For files of these types, `block` numbers at a time, a multiple of AT_ONCE.
+
+        Another thread ends a search by setting `stop` to something else than 0.
+        """
         with _COMPILING:
             self._loop = _compiled(x, y)
-        self._block = block
+        self._block, self._stop = block, stop
         self._buffers = [torch.empty(block, dtype=dtype) for dtype in (x, y)]
         self._most = ctypes.c_float()
 
@@ -156,10 +164,11 @@ class Farthest:
         """The largest mean square of a block's difference among `count` numbers, and the place of its first number.
 
         `count` is a multiple of AT_ONCE. Negative where all bytes are equal. None where that takes a closer look: a
-        file that ends before, squares too small or too large for 32 bits, values that are no numbers.
+        file that ends before, squares too small or too large for 32 bits, values that are no numbers; and after a stop.
         """
         mine, theirs = (buffer.data_ptr() for buffer in self._buffers)
-        place = self._loop(*x, mine, *y, theirs, count, self._block, ctypes.byref(self._most))
+        stop = ctypes.byref(self._stop)
+        place = self._loop(*x, mine, *y, theirs, count, self._block, stop, ctypes.byref(self._most))
         return None if place < 0 else (self._most.value, place)
 
 
@@ -180,7 +189,7 @@ def _compiled(x: torch.dtype, y: torch.dtype) -> Callable[..., int]:
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     file, count, pointer = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
-    loop = ctypes.CFUNCTYPE(count, file, count, pointer, file, count, pointer, count, count, pointer)(
+    loop = ctypes.CFUNCTYPE(count, file, count, pointer, file, count, pointer, count, count, pointer, pointer)(
         engine.get_function_address("farthest")
     )
     # What is compiled lives as long as the engine.

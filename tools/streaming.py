@@ -6,6 +6,7 @@ take the place of the sample's, so that the probes describe what lies between th
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import queue
@@ -27,15 +28,8 @@ from tools.tensor_pairs import TensorPair
 BLOCK_VALUES = 2**18
 # Blocks of one worker's part: enough to open the files for, too few for the other worker to wait for at the end.
 PART_BLOCKS = 128
-# Blocks between two looks at Stop.
-TURN_BLOCKS = 16
 # More would wait for memory, not for the processor.
 MOST_WORKERS = 2
-
-# What tells of some rows, from the first up to the last, how far the block that differs most is apart, and its rows;
-# None where that takes a closer look.
-Look = Callable[[int, int], tuple[float, tuple[int, int]] | None]
-
 
 @dataclass(frozen=True)
 class Held:
@@ -84,6 +78,8 @@ class Stream:
         self._done: Callable[[Held], None] = lambda held: None
         self._changed = threading.Condition()
         self._ended = threading.Event()
+        # The same for who reads without Python.
+        self._halt = ctypes.c_int32(0)
         self._found: queue.SimpleQueue[Held | BaseException] = queue.SimpleQueue()
         count = max(1, min(MOST_WORKERS, os.cpu_count() or 1))
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -97,6 +93,7 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._halt.value = 1
         with self._changed:
             self._changed.notify_all()
         for worker in self._workers:
@@ -131,6 +128,7 @@ class Stream:
         """Each pair as it is done; `check` is called several times a second. Raises what reading raises, Cancelled."""
         while self._left:
             check()
+            self._check()
             try:
                 found = self._found.get(timeout=0.1)
             except queue.Empty:
@@ -197,54 +195,38 @@ class Stream:
 
     def _most_different(self, pair: TensorPair, start: int, stop: int) -> tuple[float, tuple[int, int]]:
         """The mean square of the difference of the block that differs most, and its rows; not above 0 where equal."""
-        most, worst = -1.0, (start, stop)
-        high = self._rows_of_a_block(pair)
-        rows = TURN_BLOCKS * high
-        with ExitStack() as files:
-            look = self._beside(pair, start, stop, high, files)
-            for first in range(start, stop, rows):
-                self._check()
-                last = min(stop, first + rows)
-                found, its_rows = look(first, last) or self._one_by_one(pair, first, last)
-                if found > most:
-                    most, worst = found, its_rows
-        return most, worst
+        if start == stop:
+            return -1.0, (start, stop)
+        self._check()
+        return self._beside(pair, start, stop, self._rows_of_a_block(pair)) or self._one_by_one(pair, start, stop)
 
     def _worst_row(self, pair: TensorPair, start: int, stop: int) -> int:
         """Which of a block's rows differs most."""
-        with ExitStack() as files:
-            found = self._beside(pair, start, stop, 1, files)(start, stop)
+        found = self._beside(pair, start, stop, 1)
         if found is not None:
             return found[1][0]
         x, y = self._a.read_rows(pair.a, start, stop), self._b.read_rows(pair.b, start, stop)
         return start + int((x.float().sub_(y)).reshape(len(x), -1).norm(dim=1).argmax())
 
-    def _beside(self, pair: TensorPair, start: int, stop: int, high: int, files: ExitStack) -> Look:
-        """How to look at rows where they lie, `high` of them at a time, with the files opened."""
+    def _beside(self, pair: TensorPair, start: int, stop: int, high: int) -> tuple[float, tuple[int, int]] | None:
+        """The same of rows that are read where they lie, `high` of them at a time; None where they must be decoded."""
         sides = (self._a, pair.a), (self._b, pair.b)
         types = [getattr(torch, side.dtypes[name]) for side, name in sides]
         places = [place for side, name in sides if (place := side.place(name, start, stop)) is not None]
         values = self._row_values(pair)
         if len(places) < 2 or values % AT_ONCE or not can_compare(types[0], types[1]):
-            # They do not lie there as numbers.
-            return lambda first, last: None
-        opened = [(files.enter_context(place.file.opened()), place.start) for place in places]
-        farthest = Farthest(types[0], types[1], high * values)
-
-        def look(first: int, last: int) -> tuple[float, tuple[int, int]] | None:
-            one, other = (
-                (number, begin + (first - start) * values * dtype.itemsize)
-                for (number, begin), dtype in zip(opened, types, strict=True)
-            )
-            found = farthest.block(one, other, (last - first) * values)
-            if found is None:
-                return None
-            for (side, name), dtype in zip(sides, types, strict=True):
-                side.count(name, (last - first) * values * dtype.itemsize)
-            row = first + found[1] // values
-            return found[0], (row, min(last, row + high))
-
-        return look
+            return None
+        farthest = Farthest(types[0], types[1], high * values, self._halt)
+        with ExitStack() as files:
+            one, other = ((files.enter_context(place.file.opened()), place.start) for place in places)
+            found = farthest.block(one, other, (stop - start) * values)
+        if found is None:
+            # They take a closer look.
+            return None
+        for (side, name), dtype in zip(sides, types, strict=True):
+            side.count(name, (stop - start) * values * dtype.itemsize)
+        row = start + found[1] // values
+        return found[0], (row, min(stop, row + high))
 
     def _one_by_one(self, pair: TensorPair, start: int, stop: int) -> tuple[float, tuple[int, int]]:
         """The same of rows that are read and decoded first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 from pathlib import Path
@@ -15,7 +16,9 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 BLOCK, COUNT = 1024, 10 * 1024 + 96
 
 
-def found(folder: Path, x: torch.Tensor, y: torch.Tensor, count: int = COUNT) -> tuple[float, int] | None:
+def found(
+    folder: Path, x: torch.Tensor, y: torch.Tensor, count: int = COUNT, stop: int = 0
+) -> tuple[float, int] | None:
     """What is found in two files that begin with something else."""
     numbers, places = [], []
     for name, values, before in (("x", x, b"abc"), ("y", y, b"")):
@@ -24,7 +27,7 @@ def found(folder: Path, x: torch.Tensor, y: torch.Tensor, count: int = COUNT) ->
         places.append(len(before))
     try:
         one, other = zip(numbers, places, strict=True)
-        return Farthest(x.dtype, y.dtype, BLOCK).block(one, other, count)
+        return Farthest(x.dtype, y.dtype, BLOCK, ctypes.c_int32(stop)).block(one, other, count)
     finally:
         for number in numbers:
             os.close(number)
@@ -48,6 +51,12 @@ def test_the_block_that_differs_most_is_the_one_that_torch_finds(
     result = found(tmp_path, x, y)
     assert result is not None
     assert result[0] == pytest.approx(max(apart), rel=1e-5) and result[1] == apart.index(max(apart)) * BLOCK
+
+
+def test_another_thread_can_end_the_search(tmp_path: Path) -> None:
+    x = drawn(torch.bfloat16)
+    y = x * 1.01
+    assert found(tmp_path, x, y) is not None and found(tmp_path, x, y, stop=1) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

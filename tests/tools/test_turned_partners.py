@@ -110,5 +110,5 @@ def test_independent_says_whether_all_disguises_at_once_would_have_been_seen_thr
     for caught in (0.5, None):
         said = found | {"largest_noise_caught_turned_reordered": caught}
         assert (without in limits("independent", power=said)) is (caught is None)
-        for language, words in (("en", "re-ordered as well"), ("zh", "这些全都做了")):
+        for language, words in (("en", "all of that at once"), ("zh", "以上全都做了")):
             assert (words in power({"power": said}, language)) is (caught is not None)

@@ -149,6 +149,6 @@ def test_independent_says_whether_a_turned_copy_would_have_been_caught() -> None
     without = TEXTS["no_turned_power"]["en"]
     assert without not in limits("independent", power=found)
     assert without in limits("independent", power=found | {"largest_noise_caught_turned": None})
-    for language, words in (("en", "turned coordinates"), ("zh", "转动了坐标")):
+    for language, words in (("en", "turned coordinates"), ("zh", "转动坐标")):
         assert words in power({"power": found}, language)
         assert words not in power({"power": found | {"largest_noise_caught_turned": None}}, language)
