@@ -20,13 +20,7 @@ from tools.difference import Difference, compare_values
 from tools.errors import Cancelled
 from tools.fingerprints import SAME_PLACE_BONUS, fingerprint, mean_likeness, member_likeness
 from tools.gauge import common_coordinates
-from tools.matching import (
-    best_partners,
-    cosines,
-    live_units,
-    one_to_one,
-    spread_indices,
-)
+from tools.matching import best_partners, cosines, live_units, one_to_one, spread_indices
 from tools.one_basis import one_basis
 from tools.progress import stoppable
 from tools.roles import READ_ALL_BYTES, Layout

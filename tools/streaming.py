@@ -31,6 +31,7 @@ PART_BLOCKS = 128
 # More would wait for memory, not for the processor.
 MOST_WORKERS = 2
 
+
 @dataclass(frozen=True)
 class Held:
     """Two tensors held against each other: whether they are equal, and the row that differs most where they are not."""
@@ -77,9 +78,8 @@ class Stream:
         self._left = 0
         self._done: Callable[[Held], None] = lambda held: None
         self._changed = threading.Condition()
-        self._ended = threading.Event()
-        # The same for who reads without Python.
-        self._halt = ctypes.c_int32(0)
+        # Not 0 once the pass was ended, also for who reads without Python.
+        self._ended = ctypes.c_int32(0)
         self._found: queue.SimpleQueue[Held | BaseException] = queue.SimpleQueue()
         count = max(1, min(MOST_WORKERS, os.cpu_count() or 1))
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -92,9 +92,8 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        self._halt.value = 1
         with self._changed:
+            self._ended.value = 1
             self._changed.notify_all()
         for worker in self._workers:
             if worker.ident is not None:
@@ -116,9 +115,7 @@ class Stream:
                     # Nothing of it is left to read; a worker has to tell of it all the same.
                     known.left = 1
                     parts.append((known, 0, 0))
-            wanted = {id(self._known[pair.a, pair.b]) for pair in pairs}
-            for one in self._known.values():
-                one.settled = id(one) in wanted
+                self._known[pair.a, pair.b].settled = True
             self._parts = self._in_order([part for part in self._parts if part[0].settled] + parts)
             self._changed.notify_all()
         for worker in self._workers[1:]:
@@ -168,9 +165,9 @@ class Stream:
 
     def _next(self) -> _Part | None:
         with self._changed:
-            while not self._parts and not self._settled and not self._ended.is_set():
+            while not (self._parts or self._settled or self._ended.value):
                 self._changed.wait()
-            return self._parts.pop() if self._parts and not self._ended.is_set() else None
+            return self._parts.pop() if self._parts and not self._ended.value else None
 
     def _in_order(self, parts: list[_Part]) -> list[_Part]:
         """The part that is read first comes last."""
@@ -216,7 +213,7 @@ class Stream:
         values = self._row_values(pair)
         if len(places) < 2 or values % AT_ONCE or not can_compare(types[0], types[1]):
             return None
-        farthest = Farthest(types[0], types[1], high * values, self._halt)
+        farthest = Farthest(types[0], types[1], high * values, self._ended)
         with ExitStack() as files:
             one, other = ((files.enter_context(place.file.opened()), place.start) for place in places)
             found = farthest.block(one, other, (stop - start) * values)
@@ -242,7 +239,7 @@ class Stream:
         return most, worst
 
     def _check(self) -> None:
-        if self._ended.is_set() or (self._stop is not None and self._stop()):
+        if self._ended.value or (self._stop is not None and self._stop()):
             raise Cancelled
 
     def _apart(self, name: str, x: torch.Tensor, y: torch.Tensor) -> float:
