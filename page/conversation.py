@@ -64,7 +64,8 @@ class Work:
         if pending:
             metadata["log"] = f"{time.monotonic() - self.began:.0f} s"
         elif self.seconds is not None:
-            metadata["duration"] = round(self.seconds, 2)
+            # The page rounds it; of a whole number it would show no decimals.
+            metadata["duration"] = self.seconds
         rows = "".join(
             f"<li>{markup.inline(name)}"
             + (f": <b>{markup.inline(text)}</b>" if text else "")
