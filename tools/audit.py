@@ -124,7 +124,12 @@ def describe(name: str, *, token: str | None = None, stop: Stop | None = None) -
             "hidden_units": units[0].width if units else None,
             "vocabulary": checkpoint.shapes[table][0] if table is not None else None,
             "files": checkpoint.files,
-            "limits": limits("describe", has_weights=checkpoint.has_weights, undecoded=len(checkpoint.undecoded)),
+            "limits": limits(
+                "describe",
+                has_weights=checkpoint.has_weights,
+                undecoded=len(checkpoint.undecoded),
+                names_code=checkpoint.names_code,
+            ),
         }
 
 
@@ -228,6 +233,7 @@ def _found(
             everything=measured.everything,
             by_digest=measured.by_digest,
             undecoded=sum(len(part.undecoded) for part in parts),
+            names_code=any(part.names_code for part in parts),
             parents=bool(parents),
             merged=merge is not None,
             described=not isinstance(findings.get("difference_shape"), Abstention),

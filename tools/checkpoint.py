@@ -133,7 +133,8 @@ class Checkpoint(ABC):
     `shapes` and `dtypes` are in file order and empty without weights. `declared_names` and `declared_bytes`
     are what the model says of itself, even where its weights are absent. `undecoded` names the tensors whose
     values cannot be decoded here, each with what it is stored as; no number format has that name. `stored_as` has what
-    the file holds of each tensor, where `dtypes` has what reading gives. `bytes_read` counts the bytes of tensors read
+    the file holds of each tensor, where `dtypes` has what reading gives. `names_code`: beside its numbers a file names
+    code of other libraries, which others may run to open it. `bytes_read` counts the bytes of tensors read
     so far (neither headers nor hashing), `bytes_total` is the size of the weight files.
     """
 
@@ -163,6 +164,7 @@ class Checkpoint(ABC):
         self.weight_files = tuple(model.weight_files)
         self.side_files = dict(model.side_files)
         self.undecoded: dict[str, str] = {}
+        self.names_code = False
         self.stored_as = dict(self.dtypes)
         self._seen: dict[str, int] = {}
         self._counting = threading.Lock()

@@ -47,6 +47,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "Tensors stored in a way that cannot be decoded here, of which nothing is said: {count}.",
         "zh": "有 {count} 个张量的存储方式在这里无法解码，结论不涉及它们。",
     },
+    "names_code": {
+        "en": "A file names code of other libraries beside its numbers, which other programs may run when they open it. Here "
+        "only the numbers were read, and nothing was run.",
+        "zh": "有文件除了数字，还点名了其他程序库的代码，别的程序打开它时可能会运行。这里只读取了数字，没有运行任何代码。",
+    },
     "intent": {
         "en": "This compares numbers. It says nothing of intent, permission, licences or who is right.",
         "zh": "这里比较的是数字，不涉及意图、授权、许可证，也不评判谁对谁错。",
@@ -172,6 +177,7 @@ def limits(
     everything: bool = True,
     by_digest: bool = False,
     undecoded: int = 0,
+    names_code: bool = False,
     parents: bool = False,
     merged: bool = False,
     described: bool = True,
@@ -181,6 +187,7 @@ def limits(
     keys: list[str] = [reason] if reason in TEXTS else []
     if answer in ("stress", "describe"):
         keys = [answer] if has_weights else [answer, "no_weights"]
+        keys += ["names_code"] if names_code else []
         return [TEXTS[key]["en"] for key in keys] + _undecoded(undecoded)
     if not everything:
         keys.append("sampled")
@@ -209,6 +216,7 @@ def limits(
         if answer == "independent" and power is not None:
             keys.append("no_merge_power" if power["smallest_merge_caught"] is None else "small_merges")
         keys += ["not_searched", "distillation"]
+    keys += ["names_code"] if names_code else []
     caught = (power or {}).get("smallest_merge_caught")
     named = {} if caught is None else {"share": percent(caught)}
     first, *others = [TEXTS[key]["en"].format(**named) for key in [*dict.fromkeys(keys), "intent"]]

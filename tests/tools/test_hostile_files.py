@@ -243,6 +243,11 @@ class TestPickles:
             b"\x80\x02cbuiltins\neval\nX\x04\0\0\0exit\x85R.",
             b"\x80\x02ctorch\nload\nX\x01\0\0\0x\x85R.",
             b"\x80\x02ctorch.hub\nload\nX\x01\0\0\0x\x85R.",
+            b"\x80\x02csubprocess\nPopen\nX\x01\0\0\0x\x85R.",
+            b"\x80\x02cnumpy.testing._private.utils\nrunstring\nX\x01\0\0\0x}\x86R.",
+            b"\x80\x02ccommands\ngetoutput\nX\x01\0\0\0x\x85R.",
+            b"\x80\x02ccopy_reg\n_reconstructor\n(c__builtin__\nobject\nc__builtin__\nobject\nNtR.",
+            b"\x80\x02(isomewhere\nrun\n.",
             b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
             b"\x80\x02(iposix\nsystem\n.",
             b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x01x\x85R.",
@@ -314,8 +319,6 @@ class TestPickles:
     def test_objects_of_other_libraries_are_named(self, tmp_path: Path) -> None:
         torch.save({"w": torch.ones(1), "args": random.Random(0)}, tmp_path / "a.pt")
         assert "random.Random" in str(refused(tmp_path / "a.pt"))
-        torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pt")
-        assert "torch.nn.modules.linear.Linear" in str(refused(tmp_path / "a.pt"))
 
     def test_a_mapping_that_hides_its_methods(self, tmp_path: Path) -> None:
         saved = OrderedDict(GOOD)
@@ -376,7 +379,7 @@ class TestPickles:
             warnings.simplefilter("always")
             open_checkpoint(str(tmp_path / "good.pt"))
             refused(tmp_path / "bad.pt")
-            assert refused(tmp_path / "program.pt").facts["why"] == "a_program"
+            read_all(open_checkpoint(str(tmp_path / "program.pt")))
         assert [str(warning.message) for warning in caught] == []
         assert capfd.readouterr() == ("", "")
 

@@ -72,6 +72,67 @@ def test_values_written_one_by_one(tmp_path: Path, kind: str) -> None:
     assert torch.equal(model.read_rows("w", 2, 5), model.read("w")[2:5])
 
 
+def graph_of(nodes: list[onnx.NodeProto], tensors: list[TensorProto] | None = None) -> onnx.GraphProto:
+    return helper.make_graph(nodes, "a graph", [], [], initializer=tensors or [])
+
+
+def constant(name: str, values: np.ndarray, *, raw: bool = True) -> onnx.NodeProto:
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    tensor = numpy_helper.from_array(values) if raw else helper.make_tensor("", kind, values.shape, values.flatten())
+    return helper.make_node("Constant", [], [name], value=tensor)
+
+
+def written(path: Path, graph: onnx.GraphProto) -> Path:
+    onnx.save(helper.make_model(graph), str(path))
+    return path
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_weights_written_as_constants(tmp_path: Path, raw: bool) -> None:
+    """As Paddle2ONNX does: no initialisers at all."""
+    matrix, bias = np.float32(NUMBERS), np.arange(6, dtype=np.float32)
+    nodes = [
+        constant("linear_0.w_0", matrix, raw=raw),
+        constant("linear_0.b_0", bias, raw=raw),
+        constant("eps", np.float32(1e-5)),
+        constant("shape", np.array([1, -1, 4])),
+    ]
+    model = open_checkpoint(str(written(tmp_path / "model.onnx", graph_of(nodes))))
+    assert model.shapes == {"linear_0.w_0": (6, 4), "linear_0.b_0": (6,)}
+    assert torch.equal(model.read("linear_0.w_0"), torch.from_numpy(matrix))
+    assert torch.equal(model.read_rows("linear_0.b_0", 2, 4), torch.tensor([2.0, 3.0]))
+
+
+def test_constants_beside_initialisers_are_not_weights(tmp_path: Path) -> None:
+    grid = constant("grid", np.float32(NUMBERS))
+    path = written(tmp_path / "a.onnx", graph_of([grid], [numpy_helper.from_array(np.float32(NUMBERS + 1), "w")]))
+    assert list(open_checkpoint(str(path)).shapes) == ["w"]
+    bias = numpy_helper.from_array(np.ones(6, np.float32), "bias")
+    assert set(open_checkpoint(str(written(tmp_path / "b.onnx", graph_of([grid], [bias])))).shapes) == {"grid", "bias"}
+
+
+@pytest.mark.parametrize("as_constants", [True, False])
+def test_branches_hold_weights_of_their_own(tmp_path: Path, as_constants: bool) -> None:
+    def branch(values: np.ndarray) -> onnx.GraphProto:
+        one = np.float32(values)
+        if as_constants:
+            return graph_of([constant("w", one)])
+        return graph_of([helper.make_node("Identity", ["w"], ["out"])], [numpy_helper.from_array(one, "w")])
+
+    inner = helper.make_node("If", ["x"], ["y"], then_branch=branch(NUMBERS), else_branch=branch(NUMBERS + 1))
+    outer = helper.make_node("If", ["x"], ["y"], then_branch=graph_of([inner]), else_branch=branch(NUMBERS + 2))
+    model = open_checkpoint(str(written(tmp_path / "model.onnx", graph_of([outer]))))
+    assert list(model.shapes.values()) == [(6, 4)] * 3
+    assert sorted(float(model.read(name)[0, 0]) for name in model.shapes) == [-3.0, -2.0, -1.0]
+
+
+def test_branches_without_end(tmp_path: Path) -> None:
+    graph = graph_of([constant("w", np.float32(NUMBERS))])
+    for _ in range(12):
+        graph = graph_of([helper.make_node("If", ["x"], ["y"], then_branch=graph, else_branch=graph_of([]))])
+    assert kind_of(written(tmp_path / "model.onnx", graph)) == "bad_header"
+
+
 def test_four_bits_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
     four = helper.make_tensor("four", TensorProto.INT4, [4], [1, 2, 3, 4])
     scalar = numpy_helper.from_array(np.float32(2.5), "scalar")

@@ -37,11 +37,13 @@ FILES: dict[str, dict[str, tuple[str, str]]] = {
     "unknown_format": {
         "en": (
             "“{file}” is not in a format that can be read here.",
-            "Give a .safetensors, .gguf, .onnx or PyTorch file (.bin, .pt, .pth, .th, .ckpt), or the model's folder.",
+            "Give a .safetensors, .gguf, .onnx or PyTorch file (.bin, .pt, .pth, .th, .ckpt, .jit), or the model's "
+            "folder.",
         ),
         "zh": (
             "“{file}”的格式无法在此读取。",
-            "请给出 .safetensors、.gguf、.onnx 或 PyTorch 文件（.bin、.pt、.pth、.th、.ckpt），或模型所在的文件夹。",
+            "请给出 .safetensors、.gguf、.onnx 或 PyTorch 文件（.bin、.pt、.pth、.th、.ckpt、.jit），"
+            "或模型所在的文件夹。",
         ),
     },
     "pointer_file": {

@@ -26,7 +26,6 @@ REASONS: dict[str, dict[str, str]] = {
     "unknown_compression": {"en": "it is compressed in an unusual way", "zh": "它的压缩方式不常见"},
     "expands_too_far": {"en": "it expands to far more than a model would", "zh": "展开后远大于正常的模型"},
     "compressed": {"en": "its parts are compressed", "zh": "内部数据被压缩过"},
-    "a_program": {"en": "it is a TorchScript program", "zh": "它是 TorchScript 程序"},
 }  # fmt: skip
 
 # What stands for a fact that was not given.

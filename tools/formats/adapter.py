@@ -67,6 +67,7 @@ class _Joined(Checkpoint):
             declared_names=base.declared_names,
         )
         self.undecoded, self.stored_as = base.undecoded, base.stored_as
+        self.names_code = base.names_code or adapter.names_code
         self._base, self._adapter = base, adapter
         self._changes, self._replaced = dict(changes), dict(replaced)
 

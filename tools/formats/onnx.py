@@ -4,6 +4,9 @@ The graph is a protocol buffer; its fields are walked by hand and whatever is no
 neither the library nor the values are loaded. Exporters fold a layer's transposed matrix into a constant of no name
 (`onnx::MatMul_335`, `val_108`); the operation that uses it tells its layer, and it is turned back and named after that.
 A table that is also the head is kept once, under either name; it is named after the layer that looks its rows up.
+Some exporters write every weight as an operation without inputs (`Constant`): these are read where no initialiser is a
+matrix, and otherwise left out, since they are then what the program counts with. Branches and loops hold graphs of
+their own.
 Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
@@ -45,8 +48,14 @@ _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 # Fields whose values lie as they are, and those written as numbers of varying length.
 _FLOATS, _DOUBLES, _CODED = 4, 10, frozenset({5, 7, 11})
 
-# Of an operation: what it takes, its name and kind, and notes in which PyTorch's newer exporter says where it stands.
-_NODE, _INPUT, _NODE_NAME, _OPERATION, _NOTES = 1, 1, 3, 4, 9
+# Of an operation: what it takes and gives, its name and kind, its attributes, and notes in which PyTorch's newer
+# exporter says where it stands.
+_NODE, _INPUT, _OUTPUT, _NODE_NAME, _OPERATION, _ATTRIBUTE, _NOTES = 1, 1, 2, 3, 4, 5, 9
+# Of an attribute: a tensor, a graph.
+_TENSOR, _SUBGRAPH = 5, 6
+_CONSTANT = "Constant"
+_BRANCHES = frozenset({"If", "Loop", "Scan"})
+MAX_DEPTH = 8
 _PRODUCTS = frozenset({"MatMul", "MatMulInteger", "MatMulNBits"})
 _LOOK_UP = "Gather"
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -133,20 +142,25 @@ class Graph:
         self.coded: set[str] = set()
         self._layers: dict[str, str] = {}
         self._looked_up: dict[str, str] = {}
+        self._constants: list[tuple[str, int, int]] = []
         if file.size < len(GIT_LFS):
             raise UserError("truncated", file=file.name)
         if bytes(file.read(0, len(GIT_LFS))) == GIT_LFS:
             raise UserError("pointer_file", file=file.name)
         for number, wire, start, stop in self._walk(0, file.size):
             if number == _GRAPH and wire == 2:
-                self._read_graph(start, stop)
+                self._read_graph(start, stop, 0)
+        if not any(_may_be_learned(entry) and len(entry.shape) > 1 for entry in self.entries.values()):
+            self._read_constants()
 
-    def _read_graph(self, start: int, stop: int) -> None:
+    def _read_graph(self, start: int, stop: int, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self._refused("not_onnx")
         for number, wire, begin, end in self._walk(start, stop):
             if number == _NODE and wire == 2:
-                self._read_operation(begin, end)
+                self._read_operation(begin, end, depth)
             elif number == _INITIALISER and wire == 2:
-                self._read_tensor(begin, end)
+                self._read_tensor(begin, end, inner=depth > 0)
                 if len(self.entries) > MAX_TENSORS:
                     raise UserError("too_many_tensors", file=self._file.name, limit=f"{MAX_TENSORS:,}")
 
@@ -172,25 +186,54 @@ class Graph:
                 self.coded.add(called)
         return found, turned
 
-    def _read_operation(self, start: int, stop: int) -> None:
+    def _read_constants(self) -> None:
+        """Take the numbers that operations give as if they were initialisers; single ones were never learned."""
+        before, coded = self.entries, self.coded
+        self.entries, self.coded = {}, set()
+        for name, start, stop in self._constants:
+            self._read_tensor(start, stop, given=name, inner=True)
+        found = {name: entry for name, entry in self.entries.items() if _may_be_learned(entry)}
+        self.entries, self.coded = before | found, coded | (self.coded & set(found))
+        if len(self.entries) > MAX_TENSORS:
+            raise UserError("too_many_tensors", file=self._file.name, limit=f"{MAX_TENSORS:,}")
+
+    def _read_attributes(self, kind: str, given: str, attributes: list[tuple[int, int]], depth: int) -> None:
+        """Note the tensor that a constant is; read the graphs of branches and loops."""
+        for start, stop in attributes:
+            for number, wire, begin, end in self._walk(start, stop):
+                if wire == 2 and number == _TENSOR and kind == _CONSTANT and len(self._constants) <= MAX_FIELDS:
+                    self._constants.append((given, begin, end))
+                elif wire == 2 and number == _SUBGRAPH and kind in _BRANCHES:
+                    self._read_graph(begin, end, depth + 1)
+
+    def _read_operation(self, start: int, stop: int, depth: int) -> None:
         """Note which layer a product with a constant of no name is, and which one looks rows of another up."""
         inputs: list[tuple[int, int]] = []
+        attributes: list[tuple[int, int]] = []
+        given: tuple[int, int] | None = None
         name = kind = layer = ""
         for number, wire, begin, end in self._walk(start, stop):
+            if number == _ATTRIBUTE and wire == 2:
+                attributes.append((begin, end))
             if wire != 2 or end - begin > MAX_TEXT:
                 continue
             if number == _INPUT:
                 inputs.append((begin, end))
+            elif number == _OUTPUT:
+                given = given or (begin, end)
             elif number == _NODE_NAME:
                 name = self._text(begin, end)
             elif number == _OPERATION:
                 kind = self._text(begin, end)
-                if kind not in _PRODUCTS and kind != _LOOK_UP:
+                if kind not in _PRODUCTS | _BRANCHES | {_LOOK_UP, _CONSTANT}:
                     return
             elif number == _NOTES and not layer:
                 key, value = self._pair(begin, end)
                 scopes = re.findall(r"'([^']*)'", value) if key == _SCOPES else []
                 layer = scopes[-2] if len(scopes) > 1 else ""
+        if kind == _CONSTANT or kind in _BRANCHES:
+            self._read_attributes(kind, self._text(*given, MAX_NAME) if given else "", attributes, depth)
+            return
         # The older exporter writes the layer as a path, with the operation last.
         layer = layer or name.strip("/").rpartition("/")[0].replace("/", ".")
         if not kind or len(inputs) < 2 or not layer or len(layer) >= MAX_NAME - 100:
@@ -202,7 +245,8 @@ class Graph:
         elif constant := _NAMELESS.match(self._text(*inputs[1])):
             self._layers.setdefault(constant["root"], layer)
 
-    def _read_tensor(self, start: int, stop: int) -> None:
+    def _read_tensor(self, start: int, stop: int, *, given: str = "", inner: bool = False) -> None:
+        """Note where a tensor lies, by its own name or one that is given; of inner graphs two may use one name."""
         shape: list[int] = []
         kind, name, outside = 0, "", False
         places: list[tuple[int, int, int]] = []
@@ -221,7 +265,9 @@ class Graph:
                 notes[key] = value
             elif number in (_RAW, _FLOATS, _DOUBLES) or number in _CODED:
                 places.append((number, begin, end) if wire == 2 else (0, 0, 0))
-        name = name or f"initializer.{len(self.entries)}"
+        name = given or name or f"initializer.{len(self.entries)}"
+        if name in self.entries and inner:
+            name = f"{name}.{len(self.entries)}"
         if name in self.entries:
             raise self._refused("duplicate_name")
         if len(shape) > MAX_AXES or math.prod(max(1, axis) for axis in shape) > MAX_ELEMENTS:
@@ -329,6 +375,10 @@ class Graph:
 
     def _refused(self, why: str) -> UserError:
         return UserError("bad_header", file=self._file.name, why=why)
+
+
+def _may_be_learned(entry: Entry) -> bool:
+    return "float" in entry.dtype and math.prod(entry.shape) > 1
 
 
 def _varint(data: bytes | bytearray, place: int) -> tuple[int, int]:

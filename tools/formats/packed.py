@@ -126,6 +126,7 @@ class UnpackedCheckpoint(Checkpoint):
             declared_names=behind.declared_names,
         )
         self.undecoded = {**behind.undecoded, **unknown}
+        self.names_code = behind.names_code
         self.stored_as |= {
             name: behind.stored_as[name] for name in names if name not in packings and name not in unknown
         }

@@ -30,10 +30,14 @@ class Name:
 
 @dataclass(eq=False)
 class Call:
-    """What would come from calling a function: its path, or None where something else was called; its arguments."""
+    """What would come from calling a function: its path, or None where something else was called; its arguments.
+
+    `state` is what the pickle would then put into it: of an object its attributes.
+    """
 
     path: str | None
     arguments: tuple[Any, ...]
+    state: Any = None
 
 
 @dataclass(eq=False)
@@ -56,7 +60,7 @@ class Table:
 
 
 _MARK = object()
-_DICTIONARIES = frozenset({"collections.OrderedDict", "collections.Counter"})
+_DICTIONARIES = frozenset({"collections.OrderedDict", "collections.Counter", "collections.defaultdict"})
 _PUSHED = frozenset(
     {
         "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
@@ -69,9 +73,9 @@ _IGNORED = frozenset({"PROTO", "FRAME"})
 
 
 class Machine:
-    """Follows one pickle; `refuse` is asked about every name and raises for those that no weights need."""
+    """Follows one pickle; `refuse` is asked about every name, and again where it is called, and raises to end it."""
 
-    def __init__(self, refuse: Callable[[str], None]) -> None:
+    def __init__(self, refuse: Callable[[str, bool], None]) -> None:
         self._refuse = refuse
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
@@ -98,7 +102,7 @@ class Machine:
             done(self, argument)
         elif name not in _IGNORED and name != "STOP":
             # Registered extensions and buffers from elsewhere: no weights need them.
-            self._refuse(name)
+            self._refuse(name, True)
             raise ValueError(name)
 
     def _after_mark(self) -> list[Any]:
@@ -112,11 +116,13 @@ class Machine:
         return found
 
     def _name(self, path: str) -> None:
-        self._refuse(path)
+        self._refuse(path, False)
         self._stack.append(Name(path))
 
     def _call(self, function: Any, arguments: tuple[Any, ...]) -> None:
         path = function.path if isinstance(function, Name) else None
+        if path is not None:
+            self._refuse(path, True)
         if path not in _DICTIONARIES:
             self._stack.append(Call(path, arguments))
             return
@@ -158,8 +164,9 @@ class Machine:
         self.reduce(None)
 
     def build(self, _: Any) -> None:
-        """The state of an object: attributes, which weights are not."""
-        self._stack.pop()
+        state = self._stack.pop()
+        if isinstance(self._stack[-1], Call):
+            self._stack[-1].state = state
 
     def mark(self, _: Any) -> None:
         self._stack.append(_MARK)

@@ -51,6 +51,11 @@ _NOT_WEIGHTS = frozenset(
     }
 )
 _MAX_DEPTH = 8
+# Modules lie deeper in each other than tables do.
+_MAX_NESTING = 40
+_PARTS_OF_MODULES = ("_parameters", "_buffers", "_modules")
+# The name of every type in a TorchScript archive begins so; the attributes of one are its parameters and modules.
+_SCRIPTED = "__torch__."
 
 # Type of a storage -> (name of its values' type, bytes of one).
 _STORAGES = {
@@ -275,6 +280,8 @@ def _is_matrix(value: Any) -> bool:
 
 def _unwrapped(loaded: Any) -> Any:
     """Return the weights inside what a training script saved, or None where they lie open."""
+    if isinstance(loaded, Call):
+        return None
     items = dict(_items(loaded))
     # A matrix beside the wrapper is a weight, so the wrapper is a part of the model.
     if any(_is_matrix(value) for value in items.values()):
@@ -287,7 +294,7 @@ def _unwrapped(loaded: Any) -> Any:
 
 def _walk(loaded: Any, prefix: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
     # A pickle can hold itself, and then has no end.
-    if depth > _MAX_DEPTH or id(loaded) in seen:
+    if depth > _MAX_NESTING or id(loaded) in seen:
         return
     seen.add(id(loaded))
     for key, value in _items(loaded):
@@ -297,8 +304,30 @@ def _walk(loaded: Any, prefix: str, depth: int, seen: set[int]) -> Iterator[tupl
             yield from _walk(value, f"{prefix}{key}.", depth + 1, seen)
 
 
+def _items_of_module(module: Call) -> list[tuple[str, Any]]:
+    """What a module that was saved whole would list of itself; nothing of other objects."""
+    if not isinstance(module.state, Table):
+        return []
+    state = module.state.items
+    if (module.path or "").startswith(_SCRIPTED):
+        return [(str(key), value) for key, value in state.items()]
+    left_out = state.get("_non_persistent_buffers_set")
+    if isinstance(left_out, Call) and left_out.arguments:
+        left_out = left_out.arguments[0]
+    named = {
+        key: value
+        for kind in _PARTS_OF_MODULES
+        if isinstance(part := state.get(kind), Table)
+        for key, value in part.items.items()
+        if not (kind == "_buffers" and isinstance(left_out, list) and key in left_out)
+    }
+    return [(str(key), value) for key, value in named.items()]
+
+
 def _items(loaded: Any) -> list[tuple[str, Any]]:
-    """Return the named values of a table or list."""
+    """Return the named values of a table or list, of a module its parameters, buffers and the modules in it."""
+    if isinstance(loaded, Call):
+        return _items_of_module(loaded)
     if isinstance(loaded, Table):
         return [(str(key), value) for key, value in loaded.items.items()]
     if isinstance(loaded, list | tuple):

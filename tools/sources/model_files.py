@@ -21,7 +21,7 @@ CONFIG_BYTES = 8_000_000
 MAX_COMMAS = 1_000_000
 
 SAFETENSORS_SUFFIXES = (".safetensors",)
-TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt")
+TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".th", ".ckpt", ".jit")
 GGUF_SUFFIXES = (".gguf",)
 ONNX_SUFFIXES = (".onnx",)
 # What transformers loads from a folder, in its order; each goes with an index where the model lies in shards.
@@ -122,7 +122,11 @@ def in_file(ref: ModelRef, folder: Folder, name: str) -> ModelFiles:
 
 def format_of(name: str) -> str | None:
     """The format that the ending of a file's name stands for, or None."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+    # An old habit calls PyTorch's files `.pth.tar`; they are no archives of tar.
+    if suffixes[1:] and suffixes[-1] == ".tar":
+        return "torch" if suffixes[-2] in TORCH_SUFFIXES else None
+    suffix = suffixes[-1] if suffixes else ""
     if suffix in SAFETENSORS_SUFFIXES:
         return "safetensors"
     if suffix in GGUF_SUFFIXES:
