@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from tools.checkpoint import Checkpoint
 from tools.gauge import residual_axes
 from tools.names import block_of, has_role
 from tools.perturbations import generator, perturbation_named
+from tools.perturbations.drop_layers import DEPTH_ENTRIES
 from tools.sources import open_checkpoint
 
 SAME = frozenset({"identical", "disguised_copy"})
@@ -321,6 +322,44 @@ def same_spread(subject: Subject) -> Case:
     return Case(write_parts(replace(own, tensors=tensors), subject.room / "suspect"), subject.parent)
 
 
+LAYER = re.compile(r"(?:(?<=\.layers\.)|(?<=\.layer\.)|(?<=\.h\.))\d+")
+# A layer's own matrices that write into the stream, and blocks that are put in begin with zeros there.
+WRITES = re.compile(r"\b(?:o_proj|down_proj|w2|c_proj)\.|\boutput\.dense\.")
+
+
+def stacked(tables: Parts, layers: Sequence[tuple[Parts, int]]) -> Parts:
+    """A model of these layers, each of one model and by its number there, behind the tables of `tables`."""
+    tensors = {name: values for name, values in tables.tensors.items() if LAYER.search(name) is None}
+    for place, (parts, number) in enumerate(layers):
+        for name, values in parts.tensors.items():
+            if (found := LAYER.search(name)) and int(found[0]) == number:
+                tensors[LAYER.sub(str(place), name, count=1)] = values
+    depth = {entry: len(layers) for entry in DEPTH_ENTRIES if entry in tables.config}
+    kinds = tables.config.get("layer_types")
+    more = {"layer_types": [kinds[0]] * len(layers)} if isinstance(kinds, list) else {}
+    return replace(tables, tensors=tensors, config={**tables.config, **depth, **more})
+
+
+def layers_of_two(subject: Subject, share: float = 0.5, by_turns: bool = False) -> Parts:
+    """A stranger with that share of the parent's layers, the first ones or every second one, at their own places."""
+    assert subject.recipe is not None
+    own, theirs, depth = read_parts(stranger(subject)), read_parts(subject.parent), subject.recipe.layers
+    taken = range(0, depth, 2) if by_turns else range(int(depth * share))
+    return stacked(own, [(theirs if i in taken else own, i) for i in range(depth)])
+
+
+def with_layers_of_two(subject: Subject, **how: Any) -> Case:
+    return Case(write_parts(layers_of_two(subject, **how), subject.room / "suspect"), subject.parent)
+
+
+def in_one_pile(subject: Subject) -> Case:
+    """The layers of a stranger and then all of the parent's, behind the parent's tables: deeper than either."""
+    assert subject.recipe is not None
+    own, theirs, depth = read_parts(stranger(subject)), read_parts(subject.parent), subject.recipe.layers
+    pile = stacked(theirs, [(parts, i) for parts in (own, theirs) for i in range(depth)])
+    return Case(write_parts(pile, subject.room / "suspect"), subject.parent)
+
+
 def borrowed_tower(subject: Subject, noise: float = 0.0) -> Case:
     """Two models of a vision part and a language part; only the vision part (an encoder here) is the same.
 
@@ -464,6 +503,43 @@ def reset(subject: Subject) -> Path:
         return subject.zoo.trained(model, "general", 400 + subject.seed, 60, 2e-3)
 
     return kept(subject, "reset", make)
+
+
+def begun_with(subject: Subject) -> Path:
+    """The parent's first half of the layers in a fresh model, which is then trained as a whole."""
+
+    def make() -> Model:
+        assert subject.recipe is not None
+        model, theirs = new_model(subject.recipe, 450 + subject.seed), saved_model(subject.parent).state_dict()
+        own = model.state_dict()
+        for name in own:
+            if (found := LAYER.search(name)) and int(found[0]) < subject.recipe.layers // 2:
+                own[name].copy_(theirs[name])
+        return subject.zoo.trained(model, "general", 450 + subject.seed, 150, 2e-3)
+
+    return kept(subject, "begun-with", make)
+
+
+def expanded(subject: Subject) -> Path:
+    """Two blocks put in that begin as copies without effect, and are alone trained (Wu et al., LLaMA Pro, 2024)."""
+
+    def make() -> Model:
+        assert subject.recipe is not None
+        parts, depth = read_parts(subject.parent), subject.recipe.layers
+        order = sorted([*range(depth), 1, depth - 1])
+        new = [place for place in range(1, len(order)) if order[place] == order[place - 1]]
+        parts = stacked(parts, [(parts, i) for i in order])
+        for name, values in parts.tensors.items():
+            if (found := LAYER.search(name)) and int(found[0]) in new and WRITES.search(name):
+                parts.tensors[name] = torch.zeros_like(values)
+        model = as_model(parts, subject.room)
+
+        def is_new(name: str) -> bool:
+            return (found := LAYER.search(name)) is not None and int(found[0]) in new
+
+        return subject.zoo.trained(model, "other", 460 + subject.seed, 100, 2e-3, only=is_new)
+
+    return kept(subject, "expanded", make)
 
 
 def narrowed(subject: Subject, share: float) -> Path:
@@ -754,7 +830,6 @@ ATTACKS: tuple[Attack, ...] = (
         chain(by("drop_layers", 0.25)),
         EDITED,
         "layers_removed",
-        traceable=True,
         amount=("layers_removed", 1, 0),
     ),
     _attack(
@@ -863,6 +938,44 @@ ATTACKS: tuple[Attack, ...] = (
         trained=True,
     ),
     _attack(
+        "half of the layers, the rest a stranger's", "A14 A18", with_layers_of_two, PART, "component_only", trained=True
+    ),
+    _attack(
+        "three quarters of the layers, the rest a stranger's",
+        "A14 A18",
+        partial(with_layers_of_two, share=0.75),
+        PART | TRAINED,
+        "component_only",
+        trained=True,
+    ),
+    _attack(
+        "layers of two models by turns",
+        "A14 A18",
+        partial(with_layers_of_two, by_turns=True),
+        PART | TRAINED,
+        "component_only",
+        trained=True,
+    ),
+    _attack("layers of two models in one pile", "A14", in_one_pile, TRAINED, "layers_removed", trained=True),
+    _attack(
+        "half of the layers, then trained with new ones",
+        "A14 A18",
+        child(begun_with),
+        PART,
+        "component_only",
+        also=TUNED,
+        trained=True,
+    ),
+    _attack(
+        "blocks put in and trained",
+        "A14",
+        child(expanded),
+        TRAINED,
+        "layers_removed|layers_repeated",
+        also=TUNED,
+        trained=True,
+    ),
+    _attack(
         "heads pooled into groups", "A20", child(grouped), TRAINED, also=TUNED, trained=True, recipes=("llama", "gemma")
     ),
     _attack("groups repeated into heads", "A20", chain(repeated_groups), SAME | TRAINED, recipes=("qwen2", "mixtral")),
@@ -896,7 +1009,6 @@ ATTACKS: tuple[Attack, ...] = (
         EDITED,
         "rotated",
         "layers_removed",
-        traceable=True,
     ),
     _attack(
         "fine-tuned, re-ordered, rotated",
@@ -951,7 +1063,7 @@ ATTACKS: tuple[Attack, ...] = (
         child(laundered),
         TRAINED,
         "rotated",
-        also=TUNED,
+        also=TUNED | {"component_only"},
         trained=True,
         adversary=True,
         recipes=("llama", "qwen2", "mixtral"),
@@ -962,7 +1074,7 @@ ATTACKS: tuple[Attack, ...] = (
         chain(by("shuffle_units"), by("shuffle_heads"), source=laundered),
         TRAINED,
         "rotated",
-        also=TUNED | {"units_permuted", "heads_permuted"},
+        also=TUNED | {"units_permuted", "heads_permuted", "component_only"},
         trained=True,
         adversary=True,
         recipes=("llama", "qwen2", "mixtral"),

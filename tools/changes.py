@@ -13,6 +13,7 @@ from tools.evidence import Evidence, Finding
 from tools.merging import Merge, merge_of
 from tools.names import has_role, layer_of
 from tools.roles import Layout
+from tools.shared_layers import UNRELATED, shared_layers
 from tools.sides import SIDES
 from tools.verdict import QUANTISED_KINDS, Answer, links, related_share
 
@@ -25,6 +26,7 @@ NEED_TRAINING_OR_SIZE = frozenset(
 )
 # Probes that find units in other coordinates, whether or not any tensor resembles its counterpart there.
 ELSEWHERE = ("unit_partners", "unit_relations", "turned_partners")
+COORDINATES = "share of the coordinates"
 OF_A_CHILD = frozenset({"noise", "low_rank", "merged", "units_permuted", "heads_permuted"})
 
 
@@ -58,17 +60,21 @@ def changes(
         # What lies between siblings is two trainings, whatever single tensors look like.
         found = [entry for entry in found if entry["kind"] not in OF_A_CHILD]
     if answer == "shared_part":
-        found.append(_change("component_only", related_share(findings), "share of the numbers"))
-    return found
+        # A tower can be in language models of any width.
+        found = [entry for entry in found if entry["unit"] != COORDINATES]
+    return [*found, *(_part_only(comparison, findings, answer) if merge is None else [])]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a change of size can change: tokens, layers, hidden units of a layer and experts; 0 where not known."""
+    """What a change of size can change: tokens, layers, hidden units of a layer, coordinates of the residual stream,
+    and experts; 0 where not known.
+    """
 
     tokens: int
     layers: int
     width: int
+    coordinates: int
     experts: bool
 
 
@@ -78,6 +84,7 @@ def sizes(layout: Layout) -> Sizes:
         layout.checkpoint.shapes[table][0] if table is not None else 0,
         layout.depth,
         layout.units_per_layer,
+        layout.residual_width or 0,
         any(has_role(name, "expert") for name in layout.learned),
     )
 
@@ -114,7 +121,25 @@ def size_changes(
         found.append(_change("experts_from_dense"))
     elif a.experts == b.experts and a.width != b.width and a.width and b.width:
         found.append(_change("narrowed", min(a.width, b.width) / max(a.width, b.width), "share of the hidden units"))
+    elif a.coordinates != b.coordinates and a.coordinates and b.coordinates:
+        share = min(a.coordinates, b.coordinates) / max(a.coordinates, b.coordinates)
+        found.append(_change("narrowed", share, COORDINATES))
     return found
+
+
+def _part_only(comparison: Comparison, findings: Mapping[str, Finding], answer: Answer) -> list[dict[str, Any]]:
+    """How much of the models is related, and which layers; of models built on one another only where some are not."""
+    layers = shared_layers(comparison, findings) if answer in ("shared_part", "derived") else {}
+    if answer != "shared_part" and layers.keys().isdisjoint(UNRELATED):
+        return []
+    layouts = comparison.layout_a, comparison.layout_b
+    # Of a deeper model's layers not all were held against one of the other: some may be there twice.
+    uneven = answer == "derived" and layouts[0].depth != layouts[1].depth
+    if uneven:
+        smaller = min(SIDES, key=lambda side: comparison.layout(side).parameters)
+        layers |= {f"counted_in_{smaller}": comparison.layout(smaller).parameters}
+    share = related_share(findings, of_smaller=uneven)
+    return [_change("component_only", share, "share of the numbers", layers or None)]
 
 
 def _share_kept(comparison: Comparison, tokens_a: int, tokens_b: int) -> float:

@@ -10,6 +10,7 @@ from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
 from tools.names import TOWERS, has_role
 from tools.roles import Layout
+from tools.shared_layers import in_some_layers, shared_layers
 from tools.verdict import LINKED, TRAINING_FREE, TRAINING_FREE_KINDS, WHOLE_MODEL, Answer, links
 
 PARTS = ("vision", "audio", "projector", "embedding", "head", "attention", "expert")
@@ -46,8 +47,8 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
     """For each part of a: its answer, and its share of a's learned numbers; largest first.
 
     A part is answered from the tensors that resemble a counterpart once the pair is linked. Where the pair is not
-    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided". Some of a mixture's
-    experts can be shared.
+    linked, a part gets the pair's answer if a deciding probe looked at it; else "undecided". Of attention and
+    feed-forward layers some can be shared, and some of a mixture's experts.
     """
     layout = comparison.layout_a
     sizes: dict[str, int] = defaultdict(int)
@@ -59,11 +60,14 @@ def components(comparison: Comparison, findings: Mapping[str, Finding], answer: 
     if isinstance(shape, Evidence):
         for row in shape.where["tensors"]:
             kinds[_part(layout, row["a"])][row["kind"]] += row["n"]
+    layers = shared_layers(comparison, findings) if answer in ("derived", "shared_part") else {}
     found = []
     for part, size in sorted(sizes.items(), key=lambda item: -item[1]):
         said = (
             _unlinked(part, answer, findings)
             if answer not in LINKED
+            else "shared_part"
+            if in_some_layers(part, layers)
             else _answer(part, kinds.get(part), size, answer, findings)
         )
         found.append({"name": NAMES[part], "answer": said, "share_of_parameters": size / total})

@@ -139,15 +139,11 @@ def _from_noise(comparison: Comparison, shape: Evidence, part: Comparison | None
 
 
 def _from_sizes(comparison: Comparison, findings: Mapping[str, Finding], part: Comparison | None) -> Iterator[Reason]:
-    """Reasons from a change of size."""
+    """Reasons from a change of size. What one side alone has was left out of the other, or put in: 0098."""
     a, b = sizes(comparison.layout_a), sizes(comparison.layout_b)
     for change in size_changes(comparison, findings, part):
-        if change["kind"] == "layers_removed":
-            yield opposite(change["where"]["larger"]), own_changes.FEWER_LAYERS
-        elif change["kind"] == "layers_repeated":
+        if change["kind"] == "layers_repeated":
             yield "a" if a.layers > b.layers else "b", own_changes.MORE_LAYERS
-        elif change["kind"] == "narrowed":
-            yield "a" if a.width < b.width else "b", "it has some of the other's hidden units"
         elif change["kind"] == "experts_from_dense":
             yield "a" if a.experts else "b", "its experts come from the other's layers"
 

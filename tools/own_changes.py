@@ -25,7 +25,7 @@ from tools.tensor_pairs import FEWEST_VALUES
 FEWER_TOKENS = "it lacks some of the other's tokens here and there"
 MORE_TOKENS = "it has extra token rows at the end that were hardly trained"
 RENUMBERED = "its tokens are not numbered in the order of its merges"
-FEWER_LAYERS, MORE_LAYERS = "it has some of the other's layers", "it has some of the other's layers twice"
+MORE_LAYERS = "it has some of the other's layers twice"
 REPEATED_HEADS = "it has each of the other's key and value heads several times"
 FOLDED = "its norms' gains are folded into the weights, as one does before a rotation"
 SCALED = "it was rescaled by factors that do not depend on the other's sizes"
@@ -161,7 +161,7 @@ def _parent_is_rounded(comparison: Comparison, rows: list[dict[str, Any]], child
 def _sizes_are_explained(models: Comparison, shape: Evidence, reasons: Collection[str]) -> bool:
     """Whether layers, hidden units and tokens are as many on both sides, or why not is known."""
     where = shape.where
-    if where["layers_of_a"] != where["layers_of_b"] and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
+    if where["layers_of_a"] != where["layers_of_b"] and MORE_LAYERS not in reasons:
         return False
     heights = [
         layout.checkpoint.shapes[layout.embedding][0] if layout.embedding is not None else 0
@@ -183,7 +183,7 @@ def _matrices_are_explained(
         if name not in seen and len(layout.checkpoint.shapes[name]) > 1 and not layout.is_table(name)
         and layout.size(name) >= FEWEST_VALUES
     ]  # fmt: skip
-    return not left or not {FEWER_LAYERS, MORE_LAYERS, REPEATED_HEADS}.isdisjoint(reasons)
+    return not left or not {MORE_LAYERS, REPEATED_HEADS}.isdisjoint(reasons)
 
 
 def _tokens_are_explained(comparison: Comparison, child: Side, reasons: Collection[str]) -> bool:
@@ -236,8 +236,8 @@ def _vectors_are_explained(
             continue
         own = layout.checkpoint.read(name)
         alike = [values for values in theirs.values() if values.shape == own.shape]
-        # With layers left out, or other names, the vector of one name may be another one.
-        if name in theirs and {FEWER_LAYERS, MORE_LAYERS}.isdisjoint(reasons):
+        # With layers repeated, or other names, the vector of one name may be another one.
+        if name in theirs and MORE_LAYERS not in reasons:
             alike = [theirs[name]]
         if alike and not _is_same_vector(own, min(alike, key=lambda values: _apart(own, values)), noise):
             return False

@@ -112,6 +112,7 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
     if entry["kind"] == "recast" and "share_moved" in where:
         return TEXT["below_rounding"][language].format(moved=percent(where["share_moved"]))
     words = TEXT["merged_parts"] if "method" in where else CHANGES[entry["kind"]]
+    words = TEXT["fewer_coordinates"] if entry["unit"] == "share of the coordinates" else words
     phrase: str = words[language].format(amount=_amount(entry), method=where.get("method"))
     known = {key: _detail(key, value, language) for key, value in where.items() if value not in (None, [])}
     details = []
@@ -129,8 +130,8 @@ def change(entry: Mapping[str, Any], language: str = "en") -> str:
 
 def _in_singular(phrase: str) -> str:
     """'1 layers' as one says it, and 'layers 3' where one layer is listed."""
-    phrase = re.sub(r"(?<![\d.,])1 (tensor|layer|token)s\b", r"1 \1", phrase)
-    return re.sub(r"\blayers (\d+)(?=$|[;)])", r"layer \1", phrase)
+    phrase = re.sub(r"(?<![\d.,])1 (tensor|layer|token table|token)s\b", r"1 \1", phrase)
+    return re.sub(r"\blayers (\d+)(?=$|[;)]| of )", r"layer \1", phrase)
 
 
 def _detail(key: str, value: Any, language: str) -> str:
@@ -141,8 +142,20 @@ def _detail(key: str, value: Any, language: str) -> str:
     if key == "scale":
         return f"{value:.2f}"
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value[:LAYERS_NAMED]) + (" …" if len(value) > LAYERS_NAMED else "")
+        runs = _runs(value) if isinstance(value[0], int) else [str(item) for item in value]
+        return ", ".join(runs[:LAYERS_NAMED]) + (" …" if len(runs) > LAYERS_NAMED else "")
     return percent(value) if key.startswith("share") else str(value)
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """The numbers one by one, three and more in a row as the first and the last: 0-15."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [each for run in runs for each in (map(str, run) if len(run) < 3 else [f"{run[0]}-{run[-1]}"])]
 
 
 def direction(result: Result, language: str = "en") -> str:

@@ -38,6 +38,8 @@ IN_LAYERS = ("unit_order", "unit_partners", "unit_relations", "turned_partners",
 LAYER_LOG10_PVALUE = -4.0
 # With less than half of the numbers linked, a part is shared and the rest is not.
 WHOLE_MODEL = 0.5
+# Strangers' tables of tokens and answers resemble each other too, up to 0.46; what resembles less is no sign of a part.
+TABLES_ALIKE = 0.5
 # Share of the numbers whose difference must be rounding, noise or nothing for "no training happened".
 TRAINING_FREE = 0.95
 TRAINING_FREE_KINDS = ("equal", "recast", "rescaled", "quantised", "noise")
@@ -104,7 +106,8 @@ def decide(
        undecided.
     4. Linked, and a common base is named: common_origin where each holds at most half of what the other added to it, to
        within the spread between tensors; undecided where it is clearly between half and most.
-    5. Linked in less than half of the numbers, or in no layer of the main residual stream: shared_part.
+    5. Linked in less than half of the numbers, or in no layer of the main residual stream; or some of its layers show
+       no relation, and less than half of all numbers do: shared_part.
     6. Nothing but rounding, noise, re-ordering, rotation and rescaling lies between them, and no layer or hidden unit
        is missing or repeated: disguised_copy.
     7. What training built is shared less than the rest, in most tensors: common_origin, two trainings from one random
@@ -149,7 +152,8 @@ def decide(
         because = ("shared_additions", *linking)
         return Verdict("undecided", because, rarest, None, "between_sibling_and_copy")
     extra = ("shared_additions",) if isinstance(additions, Evidence) else ()
-    if linked_share(findings) < WHOLE_MODEL or has_layers_of_its_own(findings):
+    some_layers = bool(layers_apart(findings)) and related_share(findings) < WHOLE_MODEL
+    if some_layers or linked_share(findings) < WHOLE_MODEL or has_layers_of_its_own(findings):
         return linked("shared_part", *extra)
     shape = findings.get("difference_shape")
     if isinstance(shape, Evidence):
@@ -217,16 +221,17 @@ def linked_share(findings: Mapping[str, Finding]) -> float:
     return max(*shares, _share_of_like_tensors(findings) or 0.0)
 
 
-def related_share(findings: Mapping[str, Finding]) -> float:
-    """The share of all numbers that lie in tensors which are alike or in linked layers, 0 to 1.
+def related_share(findings: Mapping[str, Finding], *, of_smaller: bool = False) -> float:
+    """The share of all numbers of the larger model, or of the smaller one, that lie in tensors which are alike or in
+    linked layers, 0 to 1.
 
     Where no tensors could be held against each other, what `linked_share` says of those that were asked about.
     """
-    alike = _share_of_like_tensors(findings)
+    alike = _share_of_like_tensors(findings, of_smaller=of_smaller)
     return linked_share(findings) if alike is None else alike
 
 
-def _share_of_like_tensors(findings: Mapping[str, Finding]) -> float | None:
+def _share_of_like_tensors(findings: Mapping[str, Finding], *, of_smaller: bool = False) -> float | None:
     """As `related_share`; None where no tensors were held against each other."""
     shape = findings.get("difference_shape")
     if not isinstance(shape, Evidence):
@@ -238,8 +243,16 @@ def _share_of_like_tensors(findings: Mapping[str, Finding]) -> float | None:
             in_layers.update(*(row["tensors"] for row in linked_layers(finding)))
     tensors = shape.where["tensors"]
     changed = sum(row["n"] for row in tensors if row["kind"] == "unrelated" and row["a"] in in_layers)
-    related = 1.0 - shape.where["shares"].get("unrelated", 0.0) + changed / max(sum(r["n"] for r in tensors), 1)
-    return float(related * min(1.0, shape.where["share_of_a"], shape.where["share_of_b"]))
+    doubtful = sum(row["n"] for row in tensors if row["kind"] != "unrelated" and not is_related(row))
+    related = 1.0 - shape.where["shares"].get("unrelated", 0.0)
+    related += (changed - doubtful) / max(sum(row["n"] for row in tensors), 1)
+    compared = shape.where["share_of_a"], shape.where["share_of_b"]
+    return float(related * min(1.0, max(compared) if of_smaller else min(compared)))
+
+
+def is_related(row: Mapping[str, Any]) -> bool:
+    """Whether a row of `difference_shape` tells of related tensors; tables must be more alike than strangers' are."""
+    return bool(row["kind"] != "unrelated" and (not row.get("table") or row["cosine"] >= TABLES_ALIKE))
 
 
 def has_layers_of_its_own(findings: Mapping[str, Finding]) -> bool:
@@ -253,6 +266,48 @@ def has_layers_of_its_own(findings: Mapping[str, Finding]) -> bool:
         if isinstance(finding := findings.get(name), Evidence)
     ]
     return any(asked) and all(min(fisher(logs), bonferroni(logs)) > LAYER_LOG10_PVALUE for logs in asked if logs)
+
+
+def layers_apart(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+    """The rows of feed-forward layers of the main stream that show no relation: no probe finds their units in the other
+    model, and none of their tensors is alike.
+
+    Of layers that each probe asked about which links the two by such units, and whose tensors were compared; none where
+    `likeness_tells` nothing.
+    """
+    shape = findings.get("difference_shape")
+    if not isinstance(shape, Evidence) or not likeness_tells(findings):
+        return []
+    found: set[str] = set()
+    for name in (*IN_LAYERS, "unit_places"):
+        if isinstance(finding := findings.get(name), Evidence):
+            found.update(row["a"] for row in finding.where if row["log10_pvalue"] <= LAYER_LOG10_PVALUE)
+            found.update(row["a"] for row in linked_layers(finding) if links(name, finding))
+    asked = {name: f for name in ("unit_order", "unit_partners") if isinstance(f := findings.get(name), Evidence)}
+    rows = {row["a"]: row for finding in asked.values() for row in finding.where if row.get("main")}
+    linking = [{row["a"] for row in finding.where} for name, finding in asked.items() if links(name, finding)]
+    unlike = _unlike(shape)
+    return [
+        row
+        for label, row in rows.items()
+        if label not in found and unlike.issuperset(row["tensors"]) and all(label in some for some in linking)
+    ]
+
+
+def likeness_tells(findings: Mapping[str, Finding]) -> bool:
+    """Whether tensors that are unlike may be unrelated: where a linked layer has only such, they may all be changed."""
+    shape = findings.get("difference_shape")
+    if not isinstance(shape, Evidence):
+        return False
+    linking = [
+        f for n in IN_LAYERS if n != "value_order" and isinstance(f := findings.get(n), Evidence) and links(n, f)
+    ]
+    linked = [row for finding in linking for row in linked_layers(finding)]
+    return not any(row.get("main") and _unlike(shape).issuperset(row["tensors"]) for row in linked)
+
+
+def _unlike(shape: Evidence) -> set[str]:
+    return {row["a"] for row in shape.where["tensors"] if row["kind"] == "unrelated"}
 
 
 def linked_layers(finding: Evidence) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from tools.verdict import (
     STRENGTH_WORDS,
     Verdict,
     decide,
+    layers_apart,
     linked_share,
     links,
     strength_words,
@@ -46,7 +47,7 @@ def values(
 def layers(statistic: float, log10: float, linked: int = 4, of: int = 4) -> Evidence:
     logs = [log10 if i < linked else -0.3 for i in range(of)]
     made: dict[str, Any] = {"n": 100, "numbers": 100, "statistic": statistic}
-    rows = [made | {"log10_pvalue": log, "tensors": [f"layer.{i}"]} for i, log in enumerate(logs)]
+    rows = [made | {"log10_pvalue": log, "a": f"layer.{i}", "tensors": [f"layer.{i}"]} for i, log in enumerate(logs)]
     return Evidence(statistic, log10, 100 * of, rows)
 
 
@@ -232,6 +233,33 @@ def test_line_5_no_layer_of_the_main_stream_linked_shared_part(log10: float, ans
         row |= {"numbers": numbers, "main": main}
     findings: Findings = {"same_values": NO_VALUES, "unit_order": rows, "unit_partners": NO_PARTNERS}
     assert linked_share(findings) >= 0.9
+    assert decide(findings, None, True).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("related", "place_log10", "answer"),
+    [(0.35, -0.5, "shared_part"), (0.6, -0.5, "derived"), (0.35, -5.0, "derived")],
+)
+def test_line_5_half_of_the_layers_and_less_than_half_of_the_numbers_shared_part(
+    related: float, place_log10: float, answer: str
+) -> None:
+    """Two of four layers; where a probe sees something in the others too, they may only have been changed."""
+    order = rows_with(-300.0, -300.0, -0.3, -0.3)
+    for row in order.where:
+        row |= {"main": True}
+    lies = shape(equal=related, unrelated=1.0 - related)
+    kinds = ("equal", "equal", "unrelated", "unrelated")
+    tensors = [{"a": f"layer.{i}", "n": 10, "kind": kind} for i, kind in enumerate(kinds)]
+    places = replace(order, where=[row | {"log10_pvalue": place_log10} for row in order.where])
+    findings: Findings = {
+        "same_values": NO_VALUES,
+        "unit_order": order,
+        "unit_partners": NO_PARTNERS,
+        "unit_places": places,
+        "difference_shape": replace(lies, where=lies.where | {"tensors": tensors}),
+    }
+    assert linked_share(findings) >= 0.5
+    assert [row["a"] for row in layers_apart(findings)] == ["layer.2", "layer.3"][: 2 * (place_log10 > -4)]
     assert decide(findings, None, True).answer == answer
 
 

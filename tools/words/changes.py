@@ -40,7 +40,10 @@ CHANGES: dict[str, Words] = {
     "pruned": {"en": "{amount} of the values set to zero", "zh": "{amount} 的数值被置零"},
     "layers_removed": {"en": "{amount} layers fewer on one side", "zh": "一方少了 {amount} 层"},
     "layers_repeated": {"en": "{amount} layers repeated", "zh": "重复了 {amount} 层"},
-    "narrowed": {"en": "made narrower, to {amount} of the hidden units", "zh": "宽度缩小到 {amount} 的隐藏单元"},
+    "narrowed": {
+        "en": "one side has {amount} of the other's hidden units",
+        "zh": "一方的隐藏单元数是另一方的 {amount}",
+    },
     "merged": {
         "en": "a weighted mean of models, with {amount} of the other one",
         "zh": "几个模型的加权平均，其中另一方占 {amount}",
@@ -78,6 +81,32 @@ CHANGE_DETAILS: dict[str, tuple[Words, ...]] = {
     ),
     "vocabulary_extended": (
         {"en": "{share_kept} of the larger vocabulary in both", "zh": "较大词表的 {share_kept} 双方都有"},
+    ),
+    "component_only": (
+        {"en": "of the {counted_in_a} of the first model", "zh": "就第一个模型的 {counted_in_a} 个数字而言"},
+        {"en": "of the {counted_in_b} of the second model", "zh": "就第二个模型的 {counted_in_b} 个数字而言"},
+        {"en": "shared: layers {shared}", "zh": "共用的层：{shared}"},
+        {
+            "en": "shared: layers {shared_of_a} of the first model, as layers {shared_of_b} of the second",
+            "zh": "共用的层：第一个模型的 {shared_of_a}，依次对应第二个模型的 {shared_of_b}",
+        },
+        {"en": "the attention alone: layers {attention_only}", "zh": "只共用注意力部分的层：{attention_only}"},
+        {
+            "en": "the attention alone: layers {attention_only_of_a} of the first model, as layers {attention_only_of_b} of the second",
+            "zh": "只共用注意力部分的层：第一个模型的 {attention_only_of_a}，依次对应第二个模型的 {attention_only_of_b}",
+        },
+        {"en": "the feed-forward part alone: layers {units_only}", "zh": "只共用前馈部分的层：{units_only}"},
+        {
+            "en": "the feed-forward part alone: layers {units_only_of_a} of the first model, as layers {units_only_of_b} of the second",
+            "zh": "只共用前馈部分的层：第一个模型的 {units_only_of_a}，依次对应第二个模型的 {units_only_of_b}",
+        },
+        {"en": "shared: {tables_shared} token tables", "zh": "共用的词元表：{tables_shared} 个"},
+        {"en": "no relation seen: layers {apart}", "zh": "看不出关联的层：{apart}"},
+        {
+            "en": "no relation seen: layers {apart_of_a} of the first model, layers {apart_of_b} of the second",
+            "zh": "看不出关联的层：第一个模型的 {apart_of_a}，第二个模型的 {apart_of_b}",
+        },
+        {"en": "no relation seen: {tables_apart} token tables", "zh": "看不出关联的词元表：{tables_apart} 个"},
     ),
     "layers_removed": (
         {"en": "only the first model has layers {only_in_a}", "zh": "只有第一个模型有第 {only_in_a} 层"},
@@ -154,14 +183,8 @@ DIRECTIONS: dict[str, Any] = {
             "makes the numbers of this one spread wider",
             "zh": "两者之差像是后来加在另一方上面的：它与另一方的数值毫无关联，只让这一方的数值更分散",
         },
-        "it has some of the other's layers": {
-            "en": "it has some of the other's layers", "zh": "它只有另一方的一部分层",
-        },
         "it has some of the other's layers twice": {
             "en": "it has some of the other's layers twice", "zh": "它把另一方的一些层用了两次",
-        },
-        "it has some of the other's hidden units": {
-            "en": "it has some of the other's hidden units", "zh": "它只有另一方的一部分隐藏单元",
         },
         "its experts come from the other's layers": {
             "en": "its experts come from the other's layers", "zh": "它的专家来自另一方的层",

@@ -109,6 +109,10 @@ TEXT: dict[str, Words] = {
         "en": "a merge of parts of changes to the base (as {method} makes), with {amount} of the other model's",
         "zh": "由对基座的部分改动合并而成（像 {method} 的做法），其中另一方的改动占 {amount}",
     },
+    "fewer_coordinates": {
+        "en": "the residual stream of one side is {amount} as wide as the other's",
+        "zh": "一方残差流的宽度是另一方的 {amount}",
+    },
     "below_rounding": {
         "en": "{moved} of the numbers differ, all in all by less than the rounding of their own format: too little to say how "
         "that came about",
