@@ -24,8 +24,9 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.03, 0.9
 WEIGHT_SPREAD = 0.06
 # The size of the other parent relative to this one, tensor by tensor; trained models of one design lie close to one.
 OTHER_PARENT = (0.7, 1.4)
-# The share of the numbers that must agree with the usual weight and with the usual size. Token tables are not asked
-# where there is more: what tokens mean makes those of strangers alike.
+# The share of the numbers, and of the tensors, that must agree with the usual weight, and of the numbers with the usual
+# size: four matrices of one recurrent layer may hold nearly all numbers. Token tables are not asked where there is
+# more: what tokens mean makes those of strangers alike.
 AGREEING = 0.8
 # Plain noise is evenly spread everywhere; what comes from a trained model is not.
 LEAST_UNEVEN = 0.1
@@ -77,7 +78,8 @@ def _merged(rows: Sequence[Mapping[str, Any]], child: Side) -> Merge | None:
     # |child - w parent|^2, from the two sizes and their product.
     rest = child_size**2 - 2 * usual * weights * parent_size**2 + (usual * parent_size) ** 2
     other = np.sqrt(np.maximum(rest, 0.0)) / (1.0 - usual) / parent_size
-    alike = counts[np.abs(weights - usual) <= WEIGHT_SPREAD].sum() / counts.sum()
+    near = np.abs(weights - usual) <= WEIGHT_SPREAD
+    alike = min(counts[near].sum() / counts.sum(), near.mean())
     as_large = counts[(other >= OTHER_PARENT[0]) & (other <= OTHER_PARENT[1])].sum() / counts.sum()
     if min(alike, as_large) < AGREEING:
         return None

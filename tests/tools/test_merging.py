@@ -73,3 +73,14 @@ def test_a_mean_mixes_token_tables_too() -> None:
     mixed, copied = ({**row, "table": True, "kind": kind} for kind in ("trained", "equal"))
     assert merge_of([*[row] * 4, mixed]) == Merge("b", 0.5)
     assert merge_of([*[row] * 4, copied]) is None
+
+
+def test_all_tensors_hold_a_mean_and_not_only_the_largest() -> None:
+    """Two recurrent networks trained on from one start: their four large matrices keep about as much of it."""
+    row = {
+        "n": 90_000, "kind": "trained", "sizes": [1.0, 0.5**0.5], "weight_of_a": 0.5, "weight_of_b": 1.0, "table": False
+    }  # fmt: skip
+    small = {**row, "n": 5_000, "weight_of_a": 0.8}
+    assert merge_of([row] * 4) == Merge("b", 0.5)
+    assert merge_of([*[row] * 4, small]) == Merge("b", 0.5)
+    assert merge_of([*[row] * 4, small, small]) is None

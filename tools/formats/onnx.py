@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tools.checkpoint import GIT_LFS, MAX_NAME, MAX_TENSORS, ModelFiles, ModelRef, Place, StoredFile, Wanted
 from tools.errors import UserError
+from tools.formats.onnx_recurrent import GATES, WEIGHTS, Part, Use, parts_of
 from tools.formats.plain import Entry, PlainCheckpoint
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ _BRANCHES = frozenset({"If", "Loop", "Scan"})
 MAX_DEPTH = 8
 _PRODUCTS = frozenset({"MatMul", "MatMulInteger", "MatMulNBits"})
 _LOOK_UP = "Gather"
+_READ = frozenset({*_PRODUCTS, *_BRANCHES, *GATES, _LOOK_UP, _CONSTANT})
 _SCOPES = "pkg.torch.onnx.name_scopes"
 # What exporters call a folded constant, and what ONNX Runtime's quantisers put behind the name.
 _NAMELESS = re.compile(r"(?P<root>onnx::[A-Za-z]+_\d+|val_\d+)(?P<rest>_\w+)?")
@@ -76,7 +79,7 @@ class OnnxCheckpoint(PlainCheckpoint):
         if not graph.entries:
             raise UserError("no_tensors", file=first.name)
         entries, self._turned = graph.named()
-        self._coded = graph.coded
+        self._coded, self._recurrent = graph.coded, graph.recurrent
         super().__init__(model, entries)
         self.shapes |= {name: self.shapes[name][::-1] for name in self._turned}
 
@@ -84,17 +87,19 @@ class OnnxCheckpoint(PlainCheckpoint):
         """Return a tensor in its own type, on the CPU, as a copy that may be written to."""
         if name in self._turned:
             return super().read(name).T.contiguous()
+        if name in self._recurrent:
+            return self._recurrent[name].in_order(super().read(name))
         return self._numbers(name) if name in self._coded else super().read(name)
 
     def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the rows from start up to stop of the first axis; all of a tensor is read that lies transposed."""
-        if name in self._turned or (name in self._coded and self.shapes[name]):
+        if self._is_read_whole(name) or (name in self._coded and self.shapes[name]):
             return self.read(name)[start:stop].clone()
         return super().read_rows(name, start, stop)
 
     def read_blocks(self, name: str, start: int, stop: int, rows: int) -> Iterator[torch.Tensor]:
         """The rows from start up to stop in order, so many at a time."""
-        if name not in self._turned:
+        if not self._is_read_whole(name):
             yield from super().read_blocks(name, start, stop, rows)
             return
         values = self.read_rows(name, start, stop)
@@ -102,11 +107,15 @@ class OnnxCheckpoint(PlainCheckpoint):
 
     def place(self, name: str, start: int, stop: int) -> Place | None:
         """Where the rows from start up to stop lie as they are read."""
-        return None if name in self._turned or name in self._coded else super().place(name, start, stop)
+        return None if self._is_read_whole(name) or name in self._coded else super().place(name, start, stop)
 
     def expect(self, wanted: Iterable[Wanted]) -> None:
         """These tensors, or rows of them, will be read soon; over a network they then come in few requests."""
-        super().expect((one[0], None, None) if one[0] in self._turned else one for one in wanted)
+        super().expect((one[0], None, None) if self._is_read_whole(one[0]) else one for one in wanted)
+
+    def _is_read_whole(self, name: str) -> bool:
+        """Whether the rows asked for do not lie together."""
+        return name in self._turned or name in self._recurrent
 
     def _numbers(self, name: str) -> torch.Tensor:
         """A constant whose numbers were written one by one; those of 16-bit floats stand for their bits."""
@@ -143,6 +152,9 @@ class Graph:
         self._layers: dict[str, str] = {}
         self._looked_up: dict[str, str] = {}
         self._constants: list[tuple[str, int, int]] = []
+        self._uses: dict[str, Use] = {}
+        self._recurrent_layers: Counter[str] = Counter()
+        self.recurrent: dict[str, Part] = {}
         if file.size < len(GIT_LFS):
             raise UserError("truncated", file=file.name)
         if bytes(file.read(0, len(GIT_LFS))) == GIT_LFS:
@@ -170,6 +182,12 @@ class Graph:
         turned: set[str] = set()
         for name, entry in self.entries.items():
             parts = _NAMELESS.fullmatch(name)
+            use = self._uses.get(name) if name not in self.coded else None
+            split = parts_of(use, entry, None if parts else name) if use else []
+            if split and not any(part.name in found or part.name in self.entries.keys() - {name} for part in split):
+                found |= {part.name: part.entry for part in split}
+                self.recurrent |= {part.name: part for part in split}
+                continue
             layer = self._layers.get(parts["root"]) if parts else None
             if parts and not (layer or parts["rest"] or entry.shape):
                 # A single number, such as the root of a head's size, was folded by the exporter and never learned.
@@ -225,7 +243,7 @@ class Graph:
                 name = self._text(begin, end)
             elif number == _OPERATION:
                 kind = self._text(begin, end)
-                if kind not in _PRODUCTS | _BRANCHES | {_LOOK_UP, _CONSTANT}:
+                if kind not in _READ:
                     return
             elif number == _NOTES and not layer:
                 key, value = self._pair(begin, end)
@@ -236,7 +254,9 @@ class Graph:
             return
         # The older exporter writes the layer as a path, with the operation last.
         layer = layer or name.strip("/").rpartition("/")[0].replace("/", ".")
-        if not kind or len(inputs) < 2 or not layer or len(layer) >= MAX_NAME - 100:
+        if kind in GATES and len(layer) < MAX_NAME - 100:
+            self._note_recurrent(kind, layer, inputs)
+        if not kind or len(inputs) < 2 or not layer or len(layer) >= MAX_NAME - 100 or kind in GATES:
             return
         if kind == _LOOK_UP:
             table = self._text(*inputs[0])
@@ -244,6 +264,14 @@ class Graph:
                 self._looked_up.setdefault(table, f"{layer}.weight")
         elif constant := _NAMELESS.match(self._text(*inputs[1])):
             self._layers.setdefault(constant["root"], layer)
+
+    def _note_recurrent(self, kind: str, layer: str, inputs: list[tuple[int, int]]) -> None:
+        """Note what a recurrent operation reads; several in one place are the layers of one module, from below."""
+        number = self._recurrent_layers[layer]
+        self._recurrent_layers[layer] += 1
+        for place in WEIGHTS:
+            if place < len(inputs) and (name := self._text(*inputs[place])):
+                self._uses.setdefault(name, Use(kind, place, layer, number))
 
     def _read_tensor(self, start: int, stop: int, *, given: str = "", inner: bool = False) -> None:
         """Note where a tensor lies, by its own name or one that is given; of inner graphs two may use one name."""
