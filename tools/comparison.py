@@ -89,6 +89,9 @@ class Comparison:
         """Two other models compared in the same way."""
         return Comparison(a, b, seed=self.seed, full=self.full, stop=self.stop)
 
+    def forget(self, but: Checkpoint) -> None:
+        """Let go of what is kept in memory of large models, other than `but`; it is read again where it is needed."""
+
     def check(self) -> None:
         """Raises Cancelled once the user has pressed Stop; probes call it between tensors."""
         if self.stop is not None and self.stop():
@@ -134,19 +137,33 @@ class Comparison:
 
     def described(self, side: Side, layer: HiddenUnits, member: Member, basis: Basis) -> torch.Tensor:
         """The member's units in their own coordinates, (units, features), or in common ones, (units, k)."""
+        return self.descriptions(side, layer, member, [basis])[basis]
+
+    def descriptions(
+        self, side: Side, layer: HiddenUnits, member: Member, bases: Sequence[Basis]
+    ) -> dict[Basis, torch.Tensor]:
+        """The same in each of these bases."""
         vectors = self.vectors(side, member)
-        return vectors if basis == "own" else self._in_common(side, layer, member, vectors, basis)
+        return {
+            basis: vectors if basis == "own" else self._in_common(side, layer, member, vectors, basis)
+            for basis in bases
+        }
 
     def _in_common(
         self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor, basis: Basis
     ) -> torch.Tensor:
-        return self.behind_gain(side, layer, member, vectors) @ self._into_common(side, basis)
+        into, gain = self._into_common(side, basis), self._gain(side, layer, member)
+        return vectors @ (into if gain is None else gain[:, None] * into)
 
     def behind_gain(self, side: Side, layer: HiddenUnits, member: Member, vectors: torch.Tensor) -> torch.Tensor:
         """The member's vectors with the gain of the norm in front of them folded in."""
+        gain = self._gain(side, layer, member)
+        return vectors if gain is None else vectors * gain
+
+    def _gain(self, side: Side, layer: HiddenUnits, member: Member) -> torch.Tensor | None:
         # Only tensors that read are behind the norm; what "out" writes is not scaled by it.
         gain = self.layout(side).gain_before(layer) if member.part != "out" else None
-        return vectors if gain is None else vectors * torch.nan_to_num(gain, 0.0, 0.0, 0.0)
+        return None if gain is None else torch.nan_to_num(gain, 0.0, 0.0, 0.0)
 
     def _into_common(self, side: Side, basis: Basis) -> torch.Tensor:
         """What turns this side's vectors into coordinates fitted on the shared tokens, (residual width, k)."""

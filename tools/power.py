@@ -20,7 +20,7 @@ from tools.perturbations import NotApplicable, add_noise, generator, shuffle_uni
 from tools.planted_merges import Notices, merge_power
 from tools.probes import turned_partners, unit_order, unit_partners, unit_relations
 from tools.roles import Layout
-from tools.sampling import Sample, SampledLayout
+from tools.sampling import SampledLayout
 from tools.sides import SIDES
 from tools.units import HiddenUnits
 from tools.view import SeenCheckpoint, changed, unchanged
@@ -69,9 +69,7 @@ def measure_power(
     ):
         model, planted = _planted(searched)
         layout = model.layout
-        for side in (searched.a, searched.b):
-            if isinstance(side, Sample) and side is not model.checkpoint:
-                side.forget()
+        searched.forget(model.checkpoint)
         found["narrowed"] = found["narrowed"] or planted.checkpoint is not model.checkpoint
         for level in NOISE_LEVELS if layout.hidden_units else ():
             comparison.check()

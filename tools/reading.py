@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 from tools.checkpoint import Checkpoint
-from tools.comparison import BASES, Basis, Comparison
+from tools.comparison import Basis, Comparison
 from tools.difference import Difference, compare_values
 from tools.matching import spread_indices
 from tools.progress import Progress
@@ -30,6 +30,8 @@ Kind = TypeVar("Kind", bound="PartialComparison")
 # Features of a unit's own numbers that tell it from its neighbours, and units turned at once.
 FEATURES_READ = 512
 UNITS_AT_ONCE = 2048
+# What is kept of whole layers' descriptions, however many layers are read; the others are made again when needed.
+DESCRIPTIONS_KEPT_BYTES = 2**28
 
 
 def is_large(checkpoints: Sequence[Checkpoint]) -> bool:
@@ -70,6 +72,11 @@ class PartialComparison(Comparison):
     def layout_base(self) -> Layout | None:
         return SampledLayout(self.base) if isinstance(self.base, Sample) else None
 
+    def forget(self, but: Checkpoint) -> None:
+        for part in (self.a, self.b):
+            if isinstance(part, Sample) and part is not but:
+                part.forget()
+
     def shape_in_file(self, side: Side, name: str) -> tuple[int, ...]:
         return self.whole.checkpoint(side).shapes[name]
 
@@ -92,26 +99,41 @@ class PartialComparison(Comparison):
 
 
 class AlignedComparison(PartialComparison):
-    """Whole layers of large models. Each tensor is read once; only what describes its units is kept of it."""
+    """Whole layers of large models. What describes their units is kept of a tensor, while there is room for it."""
 
     whole_tensors = True
 
     @cached_property
-    def _descriptions(self) -> dict[tuple[Side, Member, Basis], torch.Tensor]:
+    def _kept(self) -> dict[tuple[Side, Member, Basis], torch.Tensor]:
         return {}
+
+    def forget(self, but: Checkpoint) -> None:
+        super().forget(but)
+        self._kept.clear()
 
     def vectors(self, side: Side, member: Member) -> torch.Tensor:
         """Some features of the member's units at even places, (units, features), float32."""
         layer = next(units for units in self.layout(side).hidden_units if member in units.members)
         return self.described(side, layer, member, "own")
 
-    def described(self, side: Side, layer: HiddenUnits, member: Member, basis: Basis) -> torch.Tensor:
-        if (side, member, basis) not in self._descriptions:
-            self._describe(side, layer, member)
-        return self._descriptions[side, member, basis]
+    def descriptions(
+        self, side: Side, layer: HiddenUnits, member: Member, bases: Sequence[Basis]
+    ) -> dict[Basis, torch.Tensor]:
+        """The tensor is read once for all bases."""
+        found = {one: self._kept[side, member, one] for one in bases if (side, member, one) in self._kept}
+        made = self._made(side, layer, member, [one for one in bases if one not in found])
+        room = DESCRIPTIONS_KEPT_BYTES - sum(kept.nbytes for kept in self._kept.values())
+        for one, values in made.items():
+            if values.nbytes <= room:
+                self._kept[side, member, one] = values
+                room -= values.nbytes
+        return found | made
 
-    def _describe(self, side: Side, layer: HiddenUnits, member: Member) -> None:
-        bases = [one for one in BASES if self.has_basis(one) and self.fits_basis(side, layer, one)]
+    def _made(
+        self, side: Side, layer: HiddenUnits, member: Member, bases: Sequence[Basis]
+    ) -> dict[Basis, torch.Tensor]:
+        if not bases:
+            return {}
         found: dict[Basis, list[torch.Tensor]] = {one: [] for one in bases}
         values = self.checkpoint(side).read(member.name)
         self.check()
@@ -120,12 +142,11 @@ class AlignedComparison(PartialComparison):
         values = values[member.places]
         for start in range(0, member.width, UNITS_AT_ONCE):
             self.check()
-            part = torch.nan_to_num(values[start : start + UNITS_AT_ONCE].float(), 0.0, 0.0, 0.0)
+            part = values[start : start + UNITS_AT_ONCE]
             for one in bases:
-                own = one == "own"
-                found[one].append(part[:, columns] if own else self._in_common(side, layer, member, part, one))
-        for one, parts in found.items():
-            self._descriptions[side, member, one] = torch.cat(parts)
+                some = torch.nan_to_num((part[:, columns] if one == "own" else part).float(), 0.0, 0.0, 0.0)
+                found[one].append(some if one == "own" else self._in_common(side, layer, member, some, one))
+        return {one: torch.cat(parts) for one, parts in found.items()}
 
 
 def declared_comparison(whole: Comparison) -> Comparison:

@@ -12,7 +12,7 @@ Blind to: models without two tensors a layer, rotated models that share no token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from tools.fingerprints import SAME_PLACE_BONUS, fingerprint, mean_likeness, mem
 from tools.matching import centred_unit_rows, live_units, one_to_one
 from tools.order import mean_by_units
 from tools.partners import agreement, two_matchings
-from tools.sides import Side
+from tools.sides import SIDES, Side
 from tools.significance import fisher
 from tools.units import FEWEST_UNITS, HiddenUnits
 
@@ -38,18 +38,24 @@ REFERENCE = "after MATCH in Zhu et al., ICML 2025, as a weight-only double match
 
 @dataclass(frozen=True)
 class Description:
-    """One layer's units as each of its tensors describes them (centred rows of length one), with fingerprints."""
+    """One layer in one basis: its live units, (units,) of bool, and its tensors' fingerprints in it.
 
+    The described units themselves are asked for again, two layers at a time: those of all layers fill the memory.
+    """
+
+    side: Side
     layer: HiddenUnits
     basis: Basis
-    views: list[torch.Tensor]
+    live: np.ndarray
+    features: int
     prints: list[np.ndarray]
 
 
 def measure(comparison: Comparison) -> Finding:
+    described = {side: list(_described(comparison, side)) for side in SIDES}
     best: tuple[float, list[tuple[Description, Description]]] | None = None
     for basis in BASES:
-        pairs = _layers_paired(list(_described(comparison, "a", basis)), list(_described(comparison, "b", basis)))
+        pairs = _layers_paired(*([layer[basis] for layer in described[side] if basis in layer] for side in SIDES))
         likeness = sum(mean_likeness(one.prints, other.prints) for one, other in pairs) / max(len(pairs), 1)
         # The basis, like the pairing, is chosen by what no order of units changes, before any unit is matched.
         if pairs and (best is None or likeness > best[0]):
@@ -61,7 +67,7 @@ def measure(comparison: Comparison) -> Finding:
     where: list[dict[str, Any]] = []
     for one, other in best[1]:
         comparison.check()
-        first, second = _two_matchings(one, other, comparison.check)
+        first, second = _two_matchings(comparison, one, other)
         where.append(
             {
                 "layer": one.layer.layer,
@@ -78,30 +84,39 @@ def measure(comparison: Comparison) -> Finding:
     return Evidence(mean, fisher([row["log10_pvalue"] for row in where]), units, where)
 
 
-def _described(comparison: Comparison, side: Side, basis: Basis) -> Iterator[Description]:
-    """The layers of two tensors and more in that basis; those of a tower, which reads no tokens, in their own."""
-    if not comparison.has_basis(basis):
-        return
+def _described(comparison: Comparison, side: Side) -> Iterator[dict[Basis, Description]]:
+    """The layers of two tensors and more, in every basis; those of a tower, which reads no tokens, in their own."""
+    bases = [basis for basis in BASES if comparison.has_basis(basis)]
     for layer in comparison.layers(side):
         if len(layer.members) < 2:
             continue
-        by: Basis = basis if comparison.fits_basis(side, layer, basis) else "own"
-        described = [comparison.described(side, layer, member, by) for member in layer.members]
-        live = live_units(described)
-        if live.sum() < FEWEST_UNITS:
-            continue
-        views, prints = [], []
-        for view in described:
-            comparison.check()
-            some = view if live.all() else view[live]
-            views.append(centred_unit_rows(some))
-            prints.append(fingerprint(some))
-        yield Description(layer, by, views, prints)
+        by: dict[Basis, Basis] = {
+            basis: basis if comparison.fits_basis(side, layer, basis) else "own" for basis in bases
+        }
+        views = [
+            comparison.descriptions(side, layer, member, list(dict.fromkeys(by.values()))) for member in layer.members
+        ]
+        found: dict[Basis, Description] = {}
+        for basis, way in by.items():
+            described = [view[way] for view in views]
+            live = live_units(described)
+            if live.sum() < FEWEST_UNITS:
+                continue
+            prints = []
+            for view in described:
+                comparison.check()
+                prints.append(fingerprint(_only(view, live)))
+            found[basis] = Description(side, layer, way, live, described[0].shape[1], prints)
+        yield found
+
+
+def _only(view: torch.Tensor, live: np.ndarray) -> torch.Tensor:
+    return view if live.all() else view[live]
 
 
 def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Description, Description]]:
     """Layers that can be held against each other, each with its likeliest counterpart, one to one."""
-    fits = np.array([[x.basis == y.basis and x.views[0].shape[1] == y.views[0].shape[1] for y in b] for x in a])
+    fits = np.array([[x.basis == y.basis and x.features == y.features for y in b] for x in a])
     fits = fits.reshape(len(a), len(b))
     if not fits.any():
         return []
@@ -109,15 +124,26 @@ def _layers_paired(a: list[Description], b: list[Description]) -> list[tuple[Des
     return [(a[i], b[j]) for i, j in one_to_one(likeness, SAME_PLACE_BONUS, fits)]
 
 
-def _two_matchings(one: Description, other: Description, check: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
+def _two_matchings(comparison: Comparison, one: Description, other: Description) -> tuple[np.ndarray, np.ndarray]:
     """The partners of the narrower layer's chosen units by one tensor alone, and by another alone, (units,) each."""
     # Which tensor of one layer answers to which of the other is not told by names; the two likeliest pairs are taken.
     pairs = sorted(member_likeness(one.prints, other.prints), reverse=True)[:2]
-    few, many = [one.views[i] for _, i, _ in pairs], [other.views[j] for _, _, j in pairs]
+    few, many = (
+        [_units(comparison, layer, place) for place in places]
+        for layer, places in ((one, [i for _, i, _ in pairs]), (other, [j for _, _, j in pairs]))
+    )
     few, many = (many, few) if _rank(one) > _rank(other) else (few, many)
-    return two_matchings(few, many, check)
+    return two_matchings(few, many, comparison.check)
+
+
+def _units(comparison: Comparison, described: Description, place: int) -> torch.Tensor:
+    """The layer's live units as one of its tensors describes them: centred rows of length one."""
+    layer = described.layer
+    comparison.check()
+    view = comparison.described(described.side, layer, layer.members[place], described.basis)
+    return centred_unit_rows(_only(view, described.live))
 
 
 def _rank(description: Description) -> tuple[int, float]:
     """Narrower layers first, ties settled by content, so that the order of a and b does not matter."""
-    return len(description.views[0]), float(np.sum(description.prints[0]))
+    return int(description.live.sum()), float(np.sum(description.prints[0]))
