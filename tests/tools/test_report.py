@@ -314,7 +314,7 @@ def test_what_rounds_to_nothing_has_no_sign(real: dict[str, Any], language: str)
     for finding in made["findings"].values():
         finding |= {"statistic": -0.0004, "log10_pvalue": -0.04} if "statistic" in finding else {}
     text = markdown(made, language)
-    assert "| 0.000 | 0.0 |" in text and not re.search(r"-0\.?0*(?![.\d])", text)
+    assert "| 0.000 | 0.0 |" in text and not re.search(r"(?<!\w)-0\.?0*(?![.\d])", text)
     assert percent(-0.0) == "0%"
 
 
