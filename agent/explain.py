@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from agent import settings
+from agent.cues import cue
 from agent.evidence import harmless, model_name, title_of
 from agent.fairness import heated_words
 from agent.follow_ups import FollowUps
@@ -94,7 +95,9 @@ class Speaker(FollowUps):
             parts.append(with_mark(self.say("not_meaning", text=caveat), "K1"))
         if len(self.passages) > 1:
             second = self.passages[1]
-            lead = first_sentences(passage_text(second.get("text", ""), self.language), 2)
+            lead = passage_text(second.get("text", ""), self.language)
+            if not cue("difference").search(self.intent.question):
+                lead = first_sentences(lead, 2)
             parts.append(with_mark(f"**{harmless(title_of(second, self.language), 120)}** {lead}", "K2"))
         parts.append(self.read_more())
         return paragraphs(parts)

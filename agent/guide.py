@@ -81,6 +81,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     "tensor_names": ("config-and-names",),
     "log10": ("p-values",),
     "same_data": ("how-we-compare", "same-mistakes"),
+    "same_seed": ("how-we-compare", "from-scratch"),
     "norm_gains": ("case-solar", "cosine-similarity"),
     "code_likeness": ("config-and-names", "architecture-reuse"),
     **dict.fromkeys(("spectra", "token_geometry", "head_space"), ("how-we-compare",)),

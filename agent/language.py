@@ -12,24 +12,6 @@ Language = Literal["en", "zh"]
 _ZH_SIGNS = frozenset("是的吗么了什怎吧呢和有这那哪我你请为不能个在也都就")
 # Words that people of every language type; alone they do not say which language is wanted.
 _NEUTRAL = frozenset(("ok", "okay", "yes", "no", "y", "n", "hm", "hmm", "lol"))
-# Traditional characters that questions about models are made of, each with the simplified one that the cues hold; and
-# the polite word for you with the plain one.
-_SIMPLIFIED = str.maketrans(
-    dict(
-        re.findall(
-            r"(\S)(\S)",
-            "襲袭 複复 製制 體体 嗎吗 這这 們们 個个 來来 對对 還还 與与 誰谁 沒没 為为 麼么 說说 請请 問问 "
-            "幫帮 檢检 測测 試试 較较 關关 係系 訓训 練练 權权 數数 據据 層层 開开 發发 佈布 結结 論论 證证 "
-            "應应 該该 會会 從从 後后 過过 當当 無无 實实 際际 樣样 裡里 裏里 邊边 點点 歲岁 學学 講讲 聽听 "
-            "話话 讀读 寫写 長长 時时 間间 別别 變变 換换 殼壳 竊窃 盜盗 產产 業业 責责 報报 導导 記记 轉转 "
-            "載载 頁页 將将 處处 場场 萬万 兩两 幾几 單单 雙双 準准 確确 錯错 誤误 認认 識识 釋释 義义 語语 "
-            "課课 師师 題题 動动 態态 網网 絕绝 舊旧 異异 獨独 類类 選选 擇择 擾扰 亂乱 壓压 縮缩 雜杂 訊讯 "
-            "聲声 調调 優优 參参 書书 經经 濟济 檔档 夾夹 資资 庫库 隱隐 線线 圖图 畫画 標标 傳传 統统 詞词 "
-            "號号 碼码 夠够 條条 覺觉 觀观 賭赌 蹤踪 億亿 嚴严 謝谢 歡欢 誇夸 拋抛 僅仅 隻只 併并 並并 細细 "
-            "簡简 塊块 兒儿 您你",
-        )
-    )
-)
 _CONTRACTIONS = (
     "what's who's how's where's that's there's here's don't doesn't didn't isn't aren't wasn't weren't can't couldn't "
     "wouldn't shouldn't won't haven't hasn't hadn't i'm i've they're they've they'd you're you've you'd let's"
@@ -38,7 +20,7 @@ _CONTRACTIONS = (
 _SPELT_OUT = {
     **{word.replace("'", ""): word for word in _CONTRACTIONS.split()},
     **{"u": "you", "r": "are", "ur": "your", "pls": "please", "plz": "please", "abt": "about", "cuz": "because"},
-    **{"dunno": "don't know", "wanna": "want to", "gonna": "going to", "gotta": "got to", "kinda": "kind of"},
+    **{"dunno": "don't know", "wanna": "want to", "gonna": "going to", "gotta": "got to", "kinda": "kind of", "dl": "download"},
 }
 _IN_HASTE = re.compile(rf"(?<![\w/'.-])(?:{'|'.join(_SPELT_OUT)})(?![\w/'.-])", re.IGNORECASE | re.ASCII)
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
@@ -60,11 +42,6 @@ def language_of(text: str) -> tuple[Language | None, bool]:
         return None, False
     signs = sum(character in _ZH_SIGNS for character in han)
     return ("zh" if len(han) + 2 * signs > len(latin) + 2 * english else "en"), False
-
-
-def simplified(text: str) -> str:
-    """The text in simplified characters, as far as questions about models need it; a polite you as a plain one."""
-    return text.translate(_SIMPLIFIED)
 
 
 def spelt_out(text: str) -> str:

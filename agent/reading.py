@@ -42,6 +42,8 @@ _MEASURING = frozenset(("compare", "describe", "stress", "behave"))
 # Kinds that are seen from the form of a message, not from its words.
 _BY_FORM = frozenset(("empty", "unreadable", "too_long", "code", "unclear"))
 _WITH_NAMES = frozenset(("compare", "describe", "stress", "behave", "ask_other", "cancel", "closed"))
+# What may be asked about models by their names, once they were compared.
+_OF_COMPARED = frozenset((*FOLLOW_UPS, "article", "people"))
 _NEEDS_MODELS = frozenset(("compare", "describe", "stress", "behave", "ask_other", "no_thanks"))
 
 
@@ -89,8 +91,8 @@ def read(
 
 def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     """Whether the form of a message, or what was said before it, leaves no doubt about what the rules found."""
-    if intent.about == "report" or (intent.kind == "article" and intent.about):
-        # It asks about a result, and there is none yet; or for a word of ours.
+    if intent.kind == "article" and intent.about:
+        # It asks for a word of ours.
         return True
     if (intent.kind == "number" and intent.about[:1].isalpha()) or (intent.kind, intent.about) == ("language", "other"):
         return True
@@ -98,10 +100,12 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
     if intent.kind == "token" or once_more or intent.about in ("ahead", "whole", "size") or message.wants_everything:
         return True
     if intent.kind in _BY_FORM:
-        return intent.kind != "unclear" or bool(intent.choices) or intent.about == "yes"
+        return intent.kind != "unclear" or intent.about == "yes" or (bool(intent.choices) and intent.about == "compare")
     answers = any(message.is_only(word, also="thanks") for word in ("yes", "no"))
     # A name alone after our question is the answer; a name alone is no request.
     if (intent.kind == "ask_models" and message.has("asks_to_compare")) or intent.about == "merge":
+        return True
+    if intent.kind == "direction" and message.names:
         return True
     bare = bool(message.names) and not re.sub(rf"{PLACE}|\W", "", message.masked)
     if intent.kind == "cancel" and message.has("not_everything"):
@@ -115,12 +119,16 @@ def _is_settled(intent: Intent, message: rules.Message, memory: Memory) -> bool:
 def _learned(intent: Intent, message: rules.Message, memory: Memory, shelf: Shelf, wish: Language | None) -> Intent:
     """The rules' intent, or that of another kind which the examples speak for more."""
     sample = _sample(message, memory, intent.kind)
-    scores = {k: s for k, s in classifier().scores(sample).items() if _may_be(k, sample)}
+    compared = bool(memory.results) and {*message.names} <= {*memory.models[:2]}
+    scores = {k: s for k, s in classifier().scores(sample).items() if _may_be(k, sample, compared)}
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     best, second = ranked[:2]
     if best == intent.kind:
         return intent
     unlike = scores[best] < LEAST_SCORE
+    if (intent.about == "report" or intent.choices) and scores[best] < DOUBTFUL_SCORE:
+        # It sounds like a question about a result, and there is none yet; or it leaves open which model is meant.
+        return intent
     about_results = sample.stage == "result" and not message.names and intent.kind != "off_topic"
     if about_results and best in _ABOUT_RESULTS and scores[best] < DOUBTFUL_SCORE:
         return Intent("unclear", about="result:" + ",".join([kind for kind in ranked if kind in FOLLOW_UPS][:GUESSES]))
@@ -132,13 +140,15 @@ def _learned(intent: Intent, message: rules.Message, memory: Memory, shelf: Shel
     return intent if other is None else other
 
 
-def _may_be(kind: str, sample: Sample) -> bool:
-    """Whether a kind is possible at this stage with so many names."""
+def _may_be(kind: str, sample: Sample, compared: bool = False) -> bool:
+    """Whether a kind is possible at this stage with so many names; `compared`: of the models that were compared."""
     if sample.names:
+        if compared and sample.stage == "result" and kind in _OF_COMPARED:
+            return True
         one_alone = sample.names == 1 and sample.stage == "new" and kind == "compare"
         return kind in _WITH_NAMES and not one_alone and not (sample.names > 1 and kind == "ask_other")
     if sample.stage == "new":
-        return kind not in _NEEDS_MODELS and (kind not in FOLLOW_UPS or kind == "limits")
+        return kind not in _NEEDS_MODELS and (kind not in FOLLOW_UPS or kind in ("limits", "cost"))
     return kind != "ask_models" and not (kind == "ask_other" and sample.stage == "result")
 
 

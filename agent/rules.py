@@ -10,17 +10,18 @@ from itertools import pairwise
 
 from agent.cues import PLACE, beginning, cue, ending, filler, nothing_but, our_words, place
 from agent.intent import FOLLOW_UPS, Depth, Intent
-from agent.language import Language, is_only_a_wish, language_named, simplified, spelt_out
+from agent.language import Language, is_only_a_wish, language_named, spelt_out
 from agent.memory import Memory
 from agent.naming import Named, find_names, parted, with_adapters
 from agent.secrecy import TAKEN_OUT
 from agent.shelf import Called, Shelf, find_shipped
+from knowledge.chinese import folded
 from tools.sources.hub_names import hub_name
 
 # More candidates than this in one question would make the reader wait for minutes.
 MOST_CANDIDATES = 4
 # Words whose patterns are whole questions: about this program, or one that every visitor has.
-WHOLE_QUESTIONS = frozenset(("network", "privacy", "same_data"))
+WHOLE_QUESTIONS = frozenset(("network", "privacy", "same_data", "same_seed"))
 # So many models may be named as what one model was merged from.
 MOST_PARENTS = 8
 # A longer message tells a story; whether it is about our last result must then be said in it.
@@ -79,7 +80,7 @@ def ready(text: str, memory: Memory, shelf: Shelf) -> Message:
             names.append(named.name)
         pieces += [text[at : named.start], f" {place(names.index(named.name))} "]
         at = named.end
-    masked = simplified(unicodedata.normalize("NFKC", "".join(pieces) + text[at:]))
+    masked = folded(unicodedata.normalize("NFKC", "".join(pieces) + text[at:]))
     masked = re.sub(r"[ \t]+", " ", spelt_out(masked.replace("’", "'").replace("‘", "'"))).strip()
     if not any(nothing_but(name).match(masked) for name in ("small_talk", "yes", "no")):
         masked = beginning("greeting").sub("", filler().sub("", masked))
@@ -108,7 +109,11 @@ def decide(message: Message, memory: Memory, shelf: Shelf, wish: Language | None
     if message.called.unclear and not message.names:
         return Intent("unclear", choices=message.called.unclear, about="compare")
     if message.names:
-        return replace(_with_names(message, memory, shelf), depth=_depth(message))
+        intent = _with_names(message, memory, shelf)
+        same_pair = intent.kind == "compare" and intent.base is None and set(intent.models) == set(memory.models[:2])
+        if same_pair and memory.results and message.has("reversed"):
+            intent = Intent("direction")
+        return replace(intent, depth=_depth(message))
     if _CODE.search(message.text) and "?" not in message.text.splitlines()[0]:
         return Intent("code")
     intent = _about_the_thread(message, memory, wish) or _about_results(message, memory) or _without_models(message)
@@ -353,7 +358,7 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         pair = len(models) > 1
         return Intent("describe", models=models[:2], about="size") if pair else Intent("ask_models", about="size")
     pronoun = message.has("it", "them", "first", "second", "again")
-    if message.has("swap") and len(models) > 1:
+    if message.has("swap") and len(models) > 1 and not (memory.results and message.has("reversed")):
         return Intent("compare", models=(models[1], models[0]), base=memory.base, parents=memory.parents)
     if message.has("behave") and not message.has("told") and (pronoun or message.has("test")):
         return Intent("behave", models=models[:2]) if len(models) > 1 else Intent("ask_models", about="behave")
@@ -363,7 +368,7 @@ def _about_the_thread(message: Message, memory: Memory, wish: Language | None) -
         return Intent("ask_other", models=(memory.looked_at or models[0],), about="merge")
     if message.has("stress") and not message.has("what_if", "asks_what") and (pronoun or message.has("stress_by_name")):
         return _on_one("stress", message, memory)
-    asked_otherwise = message.has("told", "result", "plot", "sure", "cost", "sources")
+    asked_otherwise = message.has("told", "result", "plot", "sure", "cost", "sources", "changes")
     if message.has("describe") and pronoun and models and not asked_otherwise:
         return _on_one("describe", message, memory)
     # 'Again in English' is about words; 'could an expert do it again' is a question.
@@ -451,6 +456,8 @@ def _about_results(message: Message, memory: Memory) -> Intent | None:
         return Intent("number", about=finding[0])
     if reason := _reason_in(message):
         return Intent("number", about=reason)
+    if message.has("reversed"):
+        return Intent("direction")
     written = _number_in(masked)
     held = written is not None and memory.holds(written)
     bare = held and message.words <= SHORT_WORDS // 2 and not message.has(*FOLLOW_UPS)
@@ -566,6 +573,8 @@ def of_kind(kind: str, message: Message, memory: Memory, shelf: Shelf, wish: Lan
         if kind == "number":
             written = _number_in(message.masked)
             return Intent(kind, about="" if written is None else f"{written:g}", depth=depth)
+        if kind == "cost" and not memory.results:
+            return Intent(kind, about="ahead")
         return Intent(kind, depth=depth) if memory.results or kind == "limits" else None
     if kind in ("compare", "behave", "ask_other"):
         return _pair_of_kind(kind, message, memory, shelf, names, base, depth)

@@ -51,6 +51,8 @@ TERM_ADD = 0.3  # a Chinese question that names a term of the field is mostly on
 SURE: dict[Language, float] = {"en": 30.0, "zh": 22.0}  # BM25 that covers a question whatever its meaning seems to be
 KEEP = 0.5  # of the best topic's votes; what has less is about something else
 
+_FINE_TUNING = re.compile(r"\bfine ?tun(?=[ei])", re.IGNORECASE)  # as the articles spell it
+
 log = logging.getLogger(__name__)
 
 
@@ -150,6 +152,7 @@ class Library:
 
         The language is that of the passages; without it, that of the question.
         """
+        question = _FINE_TUNING.sub("fine-tun", question)
         asked_in = language_of(question)
         terms = self._terms_of(question) if asked_in == "zh" else []
         by_words = self._by_words(question, asked_in)
@@ -364,7 +367,7 @@ def _build(cache: Path, folder: Path, fill: Callable[[Any], Any], open_client: C
 
 def _read_glossary() -> dict[str, str]:
     with open(GLOSSARY, encoding="utf-8", newline="") as file:
-        return {row["zh"].lower(): row["en"] for row in csv.DictReader(file)}
+        return {plain(row["zh"]): row["en"] for row in csv.DictReader(file)}
 
 
 def cache_folder() -> Path | None:

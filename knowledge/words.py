@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from knowledge.chinese import folded
 from knowledge.reading import Language
 
 # As in Robertson and Zaragoza, The Probabilistic Relevance Framework (2009); the usual values.
@@ -32,8 +33,8 @@ _QUESTION_WORDS = frozenset(_WORD.findall("what how why is are does do can the w
 
 
 def plain(text: str) -> str:
-    """Lower case, full-width letters and digits made ordinary."""
-    return unicodedata.normalize("NFKC", text).lower()
+    """Lower case, full-width letters and digits made ordinary, Chinese folded."""
+    return folded(unicodedata.normalize("NFKC", text).lower())
 
 
 def language_of(question: str) -> Language:
