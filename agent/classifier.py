@@ -2,8 +2,9 @@
 
 Words, pairs of words and runs of three or four letters for English; runs of one to three characters for Chinese; in
 both languages the concepts of `concepts.txt` and each two of them, so that a word which no example has is heard like
-those that mean the same; each also together with the stage of the conversation. What the rules found is one more feature, learned only from examples
-that the rules were not written with. Reference: Rifkin, Yeo and Poggio, Regularized least-squares classification, 2003.
+those that mean the same; each also together with the stage of the conversation. What the rules found is one more
+feature, learned only from examples that the rules were not written with. Reference: Rifkin, Yeo and Poggio,
+Regularized least-squares classification, 2003.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RIDGE = 0.1
 WITH_STAGE = 0.7
 STAGE = 0.4
 RULE = 0.4
-# A concept beside a run of characters; two concepts together count once (decision 0097).
+# A concept beside a run of characters; two concepts together count once (decision 0099).
 CONCEPT = 2.0
 STEPS = 40
 

@@ -80,6 +80,7 @@ TOPICS_OF_WORDS: Mapping[str, tuple[str, ...]] = {
     "same_configuration": ("config-and-names",),
     "tensor_names": ("config-and-names",),
     "log10": ("p-values",),
+    "method": ("how-we-compare", "what-this-assistant-does"),
     "same_data": ("how-we-compare", "same-mistakes"),
     "same_seed": ("how-we-compare", "from-scratch"),
     "norm_gains": ("case-solar", "cosine-similarity"),

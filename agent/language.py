@@ -20,7 +20,8 @@ _CONTRACTIONS = (
 _SPELT_OUT = {
     **{word.replace("'", ""): word for word in _CONTRACTIONS.split()},
     **{"u": "you", "r": "are", "ur": "your", "pls": "please", "plz": "please", "abt": "about", "cuz": "because"},
-    **{"dunno": "don't know", "wanna": "want to", "gonna": "going to", "gotta": "got to", "kinda": "kind of", "dl": "download"},
+    **{"dunno": "don't know", "wanna": "want to", "gonna": "going to", "gotta": "got to", "kinda": "kind of"},
+    "dl": "download",
 }
 _IN_HASTE = re.compile(rf"(?<![\w/'.-])(?:{'|'.join(_SPELT_OUT)})(?![\w/'.-])", re.IGNORECASE | re.ASCII)
 _HAN = "\u3400-\u9fff\uf900-\ufaff"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -129,15 +129,24 @@ def _learned(intent: Intent, message: rules.Message, memory: Memory, shelf: Shel
     if (intent.about == "report" or intent.choices) and scores[best] < DOUBTFUL_SCORE:
         # It sounds like a question about a result, and there is none yet; or it leaves open which model is meant.
         return intent
+    unheard_of = sample.stage == "result" and not message.names and intent == Intent("off_topic")
     about_results = sample.stage == "result" and not message.names and intent.kind != "off_topic"
     if about_results and best in _ABOUT_RESULTS and scores[best] < DOUBTFUL_SCORE:
-        return Intent("unclear", about="result:" + ",".join([kind for kind in ranked if kind in FOLLOW_UPS][:GUESSES]))
+        return _guesses(ranked)
+    if unlike and unheard_of and best != "off_topic":
+        # Words that are not known here, after a comparison: most likely about it.
+        return _guesses(ranked)
     if unlike and (intent.kind in ("off_topic", "unclear") or best in _MEASURING):
         return intent
     if scores[best] - scores[second] < LEAST_LEAD and not message.names:
         return Intent("unclear", about=f"{best}|{second}")
     other = rules.of_kind(best, message, memory, shelf, wish)
     return intent if other is None else other
+
+
+def _guesses(ranked: Sequence[str]) -> Intent:
+    """A question back with the likeliest follow-ups as choices."""
+    return Intent("unclear", about="result:" + ",".join([kind for kind in ranked if kind in FOLLOW_UPS][:GUESSES]))
 
 
 def _may_be(kind: str, sample: Sample, compared: bool = False) -> bool:

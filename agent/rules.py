@@ -142,7 +142,7 @@ def _with_names(message: Message, memory: Memory, shelf: Shelf) -> Intent:
     if message.has("cost_ahead"):
         return Intent("cost", about="ahead", models=names[:2])
     short = message.words <= SHORT_WORDS // 4 and not message.has("describe", "stress", "behave", "copy")
-    mended = message.has("correction") or (short and bool(memory.not_found))
+    mended = message.has("correction", "replaced") or (short and bool(memory.not_found))
     if mended and memory.models and (corrected := _corrected(message, names, memory)):
         return replace(corrected, base=base or memory.base)
     if base is not None and not names:
@@ -306,6 +306,9 @@ def _corrected(message: Message, names: tuple[str, ...], memory: Memory) -> Inte
     marks = {match[1] for match in denied.finditer(message.masked)}
     wrong = [name for name in names if name in before and place(message.names.index(name)) in marks]
     wrong = wrong or [name for name in before if name in memory.not_found]
+    if not wrong and len(names) == 2 and message.has("replaced"):
+        # 'Swap in Z for Y': the one of the two that was compared goes.
+        wrong = [name for name in names if name in before] if len({*names} & {*before}) == 1 else []
     new = [name for name in names if name not in wrong]
     if not new:
         return None
@@ -540,6 +543,8 @@ def _without_models(message: Message) -> Intent:
         return Intent("people")
     if not story and message.has("off_topic") and not message.has("a_model"):
         return Intent("off_topic", about="sure")
+    if not story and message.has("method"):
+        return Intent("article", about="method")
     if not story and message.has("trust"):
         return Intent("article", about="trust")
     word = _our_word(message)
@@ -572,6 +577,8 @@ def of_kind(kind: str, message: Message, memory: Memory, shelf: Shelf, wish: Lan
     if kind in FOLLOW_UPS:
         if kind == "number":
             written = _number_in(message.masked)
+            if check := next((name for name in CHECKED if message.has(f"checked.{name}")), ""):
+                return Intent(kind, about=check)
             return Intent(kind, about="" if written is None else f"{written:g}", depth=depth)
         if kind == "cost" and not memory.results:
             return Intent(kind, about="ahead")

@@ -87,7 +87,8 @@ def sentences(text: str) -> list[str]:
 def first_sentences(text: str, count: int) -> str:
     """The first sentences of a text, without Markdown's marks for lists."""
     flat = re.sub(r"\s*\n\s*(?:[-*] |\d+\. )?", " ", text.strip())
-    return "".join(sentences(flat)[:count]).strip()
+    # What Chinese divides by a semicolon may be told alone, but then it ends the sentence.
+    return re.sub("；$", "。", "".join(sentences(flat)[:count]).strip())
 
 
 def with_mark(text: str, mark: str) -> str:

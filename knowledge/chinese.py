@@ -62,7 +62,7 @@ _OR_NOT = re.compile(r"(?<=[\u3400-\u9fff]{3})(?<![是好要会能可对行有�
 @cache
 def _simple() -> dict[int, int]:
     pairs = _TRADITIONAL.read_text(encoding="utf-8").split()
-    return {ord(traditional): ord(simple) for traditional, simple in pairs}
+    return {ord(pair[0]): ord(pair[1]) for pair in pairs}
 
 
 def simplified(text: str) -> str:

@@ -172,6 +172,7 @@ def test_nothing_heavy_is_imported_at_once_by_the_page() -> None:
 SHIPPED = {".py", ".md", ".toml", ".txt", ".csv", ".json", ".html", ".css", ".js", ".cfg", ".ini", ".yml", ".yaml", ""}
 # Recognising what users say needs the users' words.
 QUOTES_USERS = {f"agent/{name}" for name in ("cues.toml", "fairness.py", "rules.py", "naming.py")} | {
+    "agent/concepts.txt",
     "agent/phrasings.csv",
     "agent/phrasings.txt",
 }
