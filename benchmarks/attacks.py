@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.layers import layer_number, stacked
 from benchmarks.merges import Tensors, dare, ties
 from benchmarks.zoo import Model, Part, Recipe, Zoo, narrower, new_model, saved_model
 from tools.checkpoint import Checkpoint
 from tools.gauge import residual_axes
 from tools.names import block_of, has_role
 from tools.perturbations import generator, perturbation_named
-from tools.perturbations.drop_layers import DEPTH_ENTRIES
 from tools.sources import open_checkpoint
 
 SAME = frozenset({"identical", "disguised_copy"})
@@ -322,22 +322,8 @@ def same_spread(subject: Subject) -> Case:
     return Case(write_parts(replace(own, tensors=tensors), subject.room / "suspect"), subject.parent)
 
 
-LAYER = re.compile(r"(?:(?<=\.layers\.)|(?<=\.layer\.)|(?<=\.h\.))\d+")
 # A layer's own matrices that write into the stream, and blocks that are put in begin with zeros there.
 WRITES = re.compile(r"\b(?:o_proj|down_proj|w2|c_proj)\.|\boutput\.dense\.")
-
-
-def stacked(tables: Parts, layers: Sequence[tuple[Parts, int]]) -> Parts:
-    """A model of these layers, each of one model and by its number there, behind the tables of `tables`."""
-    tensors = {name: values for name, values in tables.tensors.items() if LAYER.search(name) is None}
-    for place, (parts, number) in enumerate(layers):
-        for name, values in parts.tensors.items():
-            if (found := LAYER.search(name)) and int(found[0]) == number:
-                tensors[LAYER.sub(str(place), name, count=1)] = values
-    depth = {entry: len(layers) for entry in DEPTH_ENTRIES if entry in tables.config}
-    kinds = tables.config.get("layer_types")
-    more = {"layer_types": [kinds[0]] * len(layers)} if isinstance(kinds, list) else {}
-    return replace(tables, tensors=tensors, config={**tables.config, **depth, **more})
 
 
 def layers_of_two(subject: Subject, share: float = 0.5, by_turns: bool = False) -> Parts:
@@ -465,14 +451,18 @@ def part_reused(subject: Subject, part: str) -> Path:
     def make() -> Model:
         assert subject.recipe is not None
         model = new_model(subject.recipe, 500 + subject.seed)
-        theirs = saved_model(subject.parent).state_dict()
-        own = model.state_dict()
-        for name in own:
-            if is_part(name, part):
-                own[name].copy_(theirs[name])
+        take_over(model, saved_model(subject.parent), lambda name: is_part(name, part))
         return subject.zoo.trained(model, "general", 500 + subject.seed, 150, 2e-3)
 
     return kept(subject, f"only-{part}", make)
+
+
+def take_over(model: Model, other: Model, taken: Callable[[str], bool]) -> None:
+    """Put the tensors of another model of the same shapes into `model`, those whose names are `taken`."""
+    theirs = other.state_dict()
+    for name, values in model.state_dict().items():
+        if taken(name):
+            values.copy_(theirs[name])
 
 
 def is_part(name: str, part: str) -> bool:
@@ -495,11 +485,8 @@ def reset(subject: Subject) -> Path:
 
     def make() -> Model:
         assert subject.recipe is not None
-        model, fresh = saved_model(subject.parent), new_model(subject.recipe, 400 + subject.seed).state_dict()
-        own = model.state_dict()
-        for name in own:
-            if is_part(name, "mlp") and re.search(r"\.1\.", name):
-                own[name].copy_(fresh[name])
+        model, fresh = saved_model(subject.parent), new_model(subject.recipe, 400 + subject.seed)
+        take_over(model, fresh, lambda name: is_part(name, "mlp") and re.search(r"\.1\.", name) is not None)
         return subject.zoo.trained(model, "general", 400 + subject.seed, 60, 2e-3)
 
     return kept(subject, "reset", make)
@@ -510,11 +497,8 @@ def begun_with(subject: Subject) -> Path:
 
     def make() -> Model:
         assert subject.recipe is not None
-        model, theirs = new_model(subject.recipe, 450 + subject.seed), saved_model(subject.parent).state_dict()
-        own = model.state_dict()
-        for name in own:
-            if (found := LAYER.search(name)) and int(found[0]) < subject.recipe.layers // 2:
-                own[name].copy_(theirs[name])
+        model, half = new_model(subject.recipe, 450 + subject.seed), range(subject.recipe.layers // 2)
+        take_over(model, saved_model(subject.parent), lambda name: layer_number(name) in half)
         return subject.zoo.trained(model, "general", 450 + subject.seed, 150, 2e-3)
 
     return kept(subject, "begun-with", make)
@@ -530,14 +514,13 @@ def expanded(subject: Subject) -> Path:
         new = [place for place in range(1, len(order)) if order[place] == order[place - 1]]
         parts = stacked(parts, [(parts, i) for i in order])
         for name, values in parts.tensors.items():
-            if (found := LAYER.search(name)) and int(found[0]) in new and WRITES.search(name):
+            if layer_number(name) in new and WRITES.search(name):
                 parts.tensors[name] = torch.zeros_like(values)
         model = as_model(parts, subject.room)
 
-        def is_new(name: str) -> bool:
-            return (found := LAYER.search(name)) is not None and int(found[0]) in new
-
-        return subject.zoo.trained(model, "other", 460 + subject.seed, 100, 2e-3, only=is_new)
+        return subject.zoo.trained(
+            model, "other", 460 + subject.seed, 100, 2e-3, only=lambda name: layer_number(name) in new
+        )
 
     return kept(subject, "expanded", make)
 

@@ -14,7 +14,7 @@ from tools.comparison import Comparison
 from tools.evidence import Evidence, Finding
 from tools.names import layer_of
 from tools.sides import SIDES, Side
-from tools.verdict import WHOLE_MODEL, is_related, layers_apart, likeness_tells, linked_layers, links
+from tools.verdict import WHOLE_MODEL, is_related, layers_apart, likeness_tells, linked_by_units
 
 # A kind of layer by whether its units and its attention are related; attention None where none was compared.
 KINDS = {
@@ -43,7 +43,8 @@ def shared_layers(comparison: Comparison, findings: Mapping[str, Finding]) -> di
         return {}
     places = {side: _places(comparison, side) for side in SIDES}
     apart = {row["a"] for row in layers_apart(findings)}
-    units = {label: (other, True) for label, other in _linked(findings).items()}
+    # What the first probe says counts.
+    units = {row["a"]: (row["b"], True) for row in reversed(linked_by_units(findings))}
     units |= {label: (other, False) for label, other in _asked(findings).items() if label in apart}
     attention = _beside_the_units(comparison, shape)
     by_layer: dict[tuple[int, int], set[bool]] = defaultdict(set)
@@ -88,16 +89,6 @@ def _asked(findings: Mapping[str, Finding]) -> dict[str, str]:
     """Each layer of a that a probe asked about, with its counterpart in b."""
     probes = (findings.get(name) for name in ("unit_partners", "unit_order"))
     return {row["a"]: row["b"] for finding in probes if isinstance(finding, Evidence) for row in finding.where}
-
-
-def _linked(findings: Mapping[str, Finding]) -> dict[str, str]:
-    """The layers of a whose units a probe finds in b, with those of b."""
-    found: dict[str, str] = {}
-    for name in ("turned_partners", "unit_relations", "unit_partners", "unit_order"):
-        finding = findings.get(name)
-        if isinstance(finding, Evidence) and links(name, finding):
-            found |= {row["a"]: row["b"] for row in linked_layers(finding)}
-    return found
 
 
 def _beside_the_units(comparison: Comparison, shape: Evidence) -> dict[int, bool]:

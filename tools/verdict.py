@@ -236,11 +236,7 @@ def _share_of_like_tensors(findings: Mapping[str, Finding], *, of_smaller: bool 
     shape = findings.get("difference_shape")
     if not isinstance(shape, Evidence):
         return None
-    in_layers: set[str] = set()
-    for name in IN_LAYERS:
-        finding = findings.get(name)
-        if isinstance(finding, Evidence) and links(name, finding) and name != "value_order":
-            in_layers.update(*(row["tensors"] for row in linked_layers(finding)))
+    in_layers = {name for row in linked_by_units(findings) for name in row["tensors"]}
     tensors = shape.where["tensors"]
     changed = sum(row["n"] for row in tensors if row["kind"] == "unrelated" and row["a"] in in_layers)
     doubtful = sum(row["n"] for row in tensors if row["kind"] != "unrelated" and not is_related(row))
@@ -299,15 +295,22 @@ def likeness_tells(findings: Mapping[str, Finding]) -> bool:
     shape = findings.get("difference_shape")
     if not isinstance(shape, Evidence):
         return False
-    linking = [
-        f for n in IN_LAYERS if n != "value_order" and isinstance(f := findings.get(n), Evidence) and links(n, f)
-    ]
-    linked = [row for finding in linking for row in linked_layers(finding)]
-    return not any(row.get("main") and _unlike(shape).issuperset(row["tensors"]) for row in linked)
+    unlike = _unlike(shape)
+    return not any(row.get("main") and unlike.issuperset(row["tensors"]) for row in linked_by_units(findings))
 
 
 def _unlike(shape: Evidence) -> set[str]:
     return {row["a"] for row in shape.where["tensors"] if row["kind"] == "unrelated"}
+
+
+def linked_by_units(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+    """The rows of the layers whose hidden units a linking probe finds, probe by probe in the order of IN_LAYERS."""
+    return [
+        row
+        for name in IN_LAYERS
+        if name != "value_order" and isinstance(finding := findings.get(name), Evidence) and links(name, finding)
+        for row in linked_layers(finding)
+    ]
 
 
 def linked_layers(finding: Evidence) -> list[dict[str, Any]]:

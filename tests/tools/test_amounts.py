@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.layers import stacked
 from tests.small_models import VOCABULARY, WORDS, Small, tokenizer_json, trained, tuned
 from tools.changes import changes
 from tools.comparison import Comparison
@@ -16,7 +16,6 @@ from tools.evidence import Finding
 from tools.probes import probe_named
 
 DEPTH = 4
-LAYER = re.compile(r"(?<=layers\.)\d+")
 
 
 def told(a: Small, b: Small, kind: str) -> dict[str, Any]:
@@ -30,12 +29,7 @@ def told(a: Small, b: Small, kind: str) -> dict[str, Any]:
 
 def with_layers(model: Small, kept: Sequence[int]) -> Small:
     """The model with these of its layers in this order, numbered anew."""
-    tensors = {name: value for name, value in model.tensors.items() if not LAYER.search(name)}
-    for new, old in enumerate(kept):
-        for name, value in model.tensors.items():
-            if (found := LAYER.search(name)) and int(found[0]) == old:
-                tensors[LAYER.sub(str(new), name)] = value.clone()
-    return model.with_tensors(tensors)
+    return stacked(model, [(model, layer) for layer in kept])
 
 
 @pytest.mark.parametrize("removed", [(0,), (1,), (3,), (1, 2), (0, 3)])

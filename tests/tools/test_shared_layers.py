@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.layers import layer_number, stacked
 from tests.small_models import Small, tensors_of, trained, tuned
 from tools.audit import compare
 from tools.names import has_role
 from tools.perturbations import perturbation_named
 from tools.report import summary
 from tools.verdict import LINKED
-
-LAYER = re.compile(r"(?:(?<=\.layers\.)|(?<=\.layer\.)|(?<=\.h\.))\d+")
-
-
-def stacked(tables: Small, layers: Sequence[tuple[Small, int]]) -> Small:
-    """A model of these layers, each of one model and by its number there, behind the tables of `tables`."""
-    tensors = {name: values for name, values in tables.tensors.items() if LAYER.search(name) is None}
-    for place, (model, number) in enumerate(layers):
-        for name, values in model.tensors.items():
-            if (found := LAYER.search(name)) and int(found[0]) == number:
-                tensors[LAYER.sub(str(place), name, count=1)] = values
-    entry = "n_layer" if "n_layer" in tables.config else "num_hidden_layers"
-    return Small(tensors, tables.config | {entry: len(layers)}, tables.files)
 
 
 def in_place(tables: Small, theirs: Small, taken: Sequence[int], depth: int) -> Small:
@@ -107,7 +94,7 @@ def test_layers_that_stand_elsewhere_are_named_in_both_models(asked: Ask) -> Non
 @pytest.mark.parametrize("part", ["attention_only", "units_only"])
 def test_the_attention_or_the_feed_forward_part_alone(part: str, asked: Ask) -> None:
     own, theirs = trained("llama_deep", 2), trained("llama_deep", 1)
-    of_attention = {name for name in own.tensors if LAYER.search(name) and has_role(name, "attention")}
+    of_attention = {name for name in own.tensors if layer_number(name) is not None and has_role(name, "attention")}
     of_units = {name for name in own.tensors if ".mlp." in name}
     taken = of_attention if part == "attention_only" else of_units
     model = own.with_tensors({name: (theirs if name in taken else own).tensors[name] for name in own.tensors})

@@ -254,11 +254,13 @@ class Graph:
             return
         # The older exporter writes the layer as a path, with the operation last.
         layer = layer or name.strip("/").rpartition("/")[0].replace("/", ".")
-        if kind in GATES and len(layer) < MAX_NAME - 100:
-            self._note_recurrent(kind, layer, inputs)
-        if not kind or len(inputs) < 2 or not layer or len(layer) >= MAX_NAME - 100 or kind in GATES:
+        if not kind or len(layer) >= MAX_NAME - 100:
             return
-        if kind == _LOOK_UP:
+        if kind in GATES:
+            self._note_recurrent(kind, layer, inputs)
+        elif len(inputs) < 2 or not layer:
+            return
+        elif kind == _LOOK_UP:
             table = self._text(*inputs[0])
             if table.endswith(".weight") and not table.startswith(f"{layer}."):
                 self._looked_up.setdefault(table, f"{layer}.weight")
